@@ -1,0 +1,154 @@
+"""The key space: the only place where a key is spelled.
+
+Both planes and the engine SDK call it. `docs/keys.md` says what lies under each key. Every function is pure;
+nothing here talks to a store.
+"""
+
+ROOT = "/enchain/v1/"
+
+TABLE = f"{ROOT}table/"
+ENGINES = f"{TABLE}engines/"
+WORKLOADS = f"{TABLE}workloads/"
+CHAINS = f"{TABLE}chains/"
+ROUTES = f"{TABLE}routes/"
+EXPERIMENTS = f"{TABLE}experiments/"
+LAYERS = f"{TABLE}layers/"
+
+LIVE = f"{ROOT}live/"
+INSTANCES = f"{LIVE}instances/"
+ROUTERS = f"{LIVE}routers/"
+LEADER = f"{LIVE}leader/"
+
+OPERATIONS = f"{ROOT}operations/"
+RECORDS = f"{OPERATIONS}records/"
+REQUESTS = f"{OPERATIONS}requests/"
+ACTIVE = f"{OPERATIONS}active/"
+OWNERS = f"{OPERATIONS}owners/"
+SIGNALS = f"{OPERATIONS}signals/"
+OUTBOX = f"{OPERATIONS}outbox/"
+
+RESOURCES = f"{ROOT}resources/"
+DECISIONS = f"{ROOT}decisions/"
+EVENTS = f"{DECISIONS}events/"
+POOLS = f"{DECISIONS}pools/"
+RECOMMENDATIONS = f"{DECISIONS}recommendations/"
+SWITCHES = f"{DECISIONS}switches/"
+LEARNED = f"{ROOT}learned/"
+AUDIT = f"{ROOT}audit/"
+EPOCH = f"{ROOT}epoch"
+
+
+def engine(engine: str) -> str:
+    """Key of an engine's document."""
+    return f"{ENGINES}{engine}"
+
+
+def workload(workload: str) -> str:
+    """Key of a workload's document."""
+    return f"{WORKLOADS}{workload}"
+
+
+def chain(workload: str, chain: str, revision: str) -> str:
+    """Key of one revision of a chain."""
+    return f"{CHAINS}{workload}/{chain}/{revision}"
+
+
+def chains_of(workload: str) -> str:
+    """Prefix of all chain revisions of a workload."""
+    return f"{CHAINS}{workload}/"
+
+
+def revisions_of(workload: str, chain: str) -> str:
+    """Prefix of all revisions of a chain."""
+    return f"{CHAINS}{workload}/{chain}/"
+
+
+def route(workload: str) -> str:
+    """Key of a workload's route."""
+    return f"{ROUTES}{workload}"
+
+
+def instance(engine: str, instance: str) -> str:
+    """Key of an engine instance's registration (leased)."""
+    return f"{INSTANCES}{engine}/{instance}"
+
+
+def router(router: str) -> str:
+    """Key of a router's presence (leased)."""
+    return f"{ROUTERS}{router}"
+
+
+def record(tenant: str, operation: str) -> str:
+    """Key of an operation's record."""
+    return f"{RECORDS}{tenant}/{operation}"
+
+
+def records_of(tenant: str) -> str:
+    """Prefix of a tenant's operation records."""
+    return f"{RECORDS}{tenant}/"
+
+
+def request(tenant: str, request_id: str) -> str:
+    """Key that binds a request id to its operation."""
+    return f"{REQUESTS}{tenant}/{request_id}"
+
+
+def active(operation: str) -> str:
+    """Key that stands from an operation's admission to its end."""
+    return f"{ACTIVE}{operation}"
+
+
+def owner(operation: str) -> str:
+    """Key of the router that runs an operation (leased); its create revision is the fencing token."""
+    return f"{OWNERS}{operation}"
+
+
+def signal(operation: str, kind: str) -> str:
+    """Key of a signal (`cancel` or `retry`) to an operation's owner."""
+    return f"{SIGNALS}{operation}/{kind}"
+
+
+def signals_of(operation: str) -> str:
+    """Prefix of the signals to an operation."""
+    return f"{SIGNALS}{operation}/"
+
+
+def outbox(operation: str) -> str:
+    """Key of what an ended operation leaves for statistics."""
+    return f"{OUTBOX}{operation}"
+
+
+def resource(tenant: str, resource: str) -> str:
+    """Key of a resource."""
+    return f"{RESOURCES}{tenant}/{resource}"
+
+
+def resources_of(tenant: str) -> str:
+    """Prefix of a tenant's resources."""
+    return f"{RESOURCES}{tenant}/"
+
+
+def chain_switch(workload: str, switch: str) -> str:
+    """Key of a chain switch."""
+    return f"{SWITCHES}{workload}/{switch}"
+
+
+def switches_of(workload: str) -> str:
+    """Prefix of a workload's chain switches."""
+    return f"{SWITCHES}{workload}/"
+
+
+def audit(record: str) -> str:
+    """Key of an audit record; ULIDs, so that they sort by time."""
+    return f"{AUDIT}{record}"
+
+
+def parts(key: str, prefix: str) -> tuple[str, ...]:
+    """Split what follows `prefix` in `key` at the slashes.
+
+    Raises:
+        ValueError: `key` does not lie under `prefix`.
+    """
+    if not key.startswith(prefix):
+        raise ValueError(f"{key} does not lie under {prefix}")
+    return tuple(key.removeprefix(prefix).split("/"))

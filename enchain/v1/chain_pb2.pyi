@@ -420,6 +420,7 @@ class ChainSwitch(_message.Message):
     ROLLBACK_OF_FIELD_NUMBER: _builtins.int
     RECOMMENDATION_FIELD_NUMBER: _builtins.int
     IMPACT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/switches/{ulid}`."""
     etag: _builtins.str
@@ -431,6 +432,8 @@ class ChainSwitch(_message.Message):
     """The switch that it undoes, where it is a rollback."""
     recommendation: _builtins.str
     """The recommendation that it carries out, where there is one."""
+    request_id: _builtins.str
+    """The request id that it was asked for with; the same id answers with this switch again."""
     @_builtins.property
     def to(self) -> Global___Route: ...
     @_builtins.property
@@ -463,10 +466,11 @@ class ChainSwitch(_message.Message):
         rollback_of: _builtins.str = ...,
         recommendation: _builtins.str = ...,
         impact: Global___SwitchImpact | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "from", b"from", "impact", b"impact", "to", b"to", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "etag", b"etag", "from", b"from", "impact", b"impact", "name", b"name", "reason", b"reason", "recommendation", b"recommendation", "rollback_of", b"rollback_of", "rollback_reason", b"rollback_reason", "state", b"state", "to", b"to", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "etag", b"etag", "from", b"from", "impact", b"impact", "name", b"name", "reason", b"reason", "recommendation", b"recommendation", "request_id", b"request_id", "rollback_of", b"rollback_of", "rollback_reason", b"rollback_reason", "state", b"state", "to", b"to", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -129,13 +129,18 @@ class ChainServiceServicer:
 
     def SwitchChain(self, request, context):
         """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them.
+        FAILED_PRECONDITION (`NO_INSTANCE`) while a step has no ready instance of its version. Where the chain is in
+        force already nothing is written, and the switch that put it in force is the answer; it has no name where
+        the first save of the workload did.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackChain(self, request, context):
-        """Moves the route back to where the last finished switch found it.
+        """Moves the route back to where the last finished switch found it, the last that is not undone itself; asked
+        again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
+        the route is no longer where that switch put it (`ROUTE_MOVED`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,9 +46,16 @@ class ChainServiceStub:
     GetRoute: _grpc.UnaryUnaryMultiCallable[_chain_pb2.GetRouteRequest, _chain_pb2.Route]
     """Answers where a workload's requests go."""
     SwitchChain: _grpc.UnaryUnaryMultiCallable[_chain_pb2.SwitchChainRequest, _chain_pb2.ChainSwitch]
-    """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them."""
+    """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them.
+    FAILED_PRECONDITION (`NO_INSTANCE`) while a step has no ready instance of its version. Where the chain is in
+    force already nothing is written, and the switch that put it in force is the answer; it has no name where
+    the first save of the workload did.
+    """
     RollbackChain: _grpc.UnaryUnaryMultiCallable[_chain_pb2.RollbackChainRequest, _chain_pb2.ChainSwitch]
-    """Moves the route back to where the last finished switch found it."""
+    """Moves the route back to where the last finished switch found it, the last that is not undone itself; asked
+    again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
+    the route is no longer where that switch put it (`ROUTE_MOVED`).
+    """
     GetChainSwitch: _grpc.UnaryUnaryMultiCallable[_chain_pb2.GetChainSwitchRequest, _chain_pb2.ChainSwitch]
     """Answers one switch of the past or present."""
     ListChainSwitches: _grpc.UnaryUnaryMultiCallable[_chain_pb2.ListChainSwitchesRequest, _chain_pb2.ListChainSwitchesResponse]
@@ -74,9 +81,16 @@ class ChainServiceAsyncStub(ChainServiceStub):
     GetRoute: _aio.UnaryUnaryMultiCallable[_chain_pb2.GetRouteRequest, _chain_pb2.Route]  # type: ignore[assignment]
     """Answers where a workload's requests go."""
     SwitchChain: _aio.UnaryUnaryMultiCallable[_chain_pb2.SwitchChainRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
-    """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them."""
+    """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them.
+    FAILED_PRECONDITION (`NO_INSTANCE`) while a step has no ready instance of its version. Where the chain is in
+    force already nothing is written, and the switch that put it in force is the answer; it has no name where
+    the first save of the workload did.
+    """
     RollbackChain: _aio.UnaryUnaryMultiCallable[_chain_pb2.RollbackChainRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
-    """Moves the route back to where the last finished switch found it."""
+    """Moves the route back to where the last finished switch found it, the last that is not undone itself; asked
+    again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
+    the route is no longer where that switch put it (`ROUTE_MOVED`).
+    """
     GetChainSwitch: _aio.UnaryUnaryMultiCallable[_chain_pb2.GetChainSwitchRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
     """Answers one switch of the past or present."""
     ListChainSwitches: _aio.UnaryUnaryMultiCallable[_chain_pb2.ListChainSwitchesRequest, _chain_pb2.ListChainSwitchesResponse]  # type: ignore[assignment]
@@ -135,7 +149,11 @@ class ChainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chain_pb2.SwitchChainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chain_pb2.ChainSwitch, _abc.Awaitable[_chain_pb2.ChainSwitch]]:
-        """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them."""
+        """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them.
+        FAILED_PRECONDITION (`NO_INSTANCE`) while a step has no ready instance of its version. Where the chain is in
+        force already nothing is written, and the switch that put it in force is the answer; it has no name where
+        the first save of the workload did.
+        """
 
     @_abc_1.abstractmethod
     def RollbackChain(
@@ -143,7 +161,10 @@ class ChainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chain_pb2.RollbackChainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chain_pb2.ChainSwitch, _abc.Awaitable[_chain_pb2.ChainSwitch]]:
-        """Moves the route back to where the last finished switch found it."""
+        """Moves the route back to where the last finished switch found it, the last that is not undone itself; asked
+        again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
+        the route is no longer where that switch put it (`ROUTE_MOVED`).
+        """
 
     @_abc_1.abstractmethod
     def GetChainSwitch(

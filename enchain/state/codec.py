@@ -4,25 +4,20 @@ Everything that writes or reads a value calls it. Names for enums, RFC 3339 time
 UTF-8 as it is: the same message always gives the same bytes, and decoding and encoding again changes none.
 """
 
-import json
 from typing import TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from enchain.chains.digests import canonical
 from enchain.chains.errors import ExhaustedError, MalformedError
+
+__all__ = ["VALUE_BYTES_MAX", "canonical", "decode", "encode"]
 
 VALUE_BYTES_MAX = 64 * 1024
 """The largest value that is written. etcd takes 1.5 MiB a request; a record goes with several others."""
 
 M = TypeVar("M", bound=Message)
-
-
-def canonical(message: Message) -> str:
-    """Answer the one JSON text of a message."""
-    return json.dumps(
-        json_format.MessageToDict(message), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
 
 
 def encode(message: Message) -> bytes:

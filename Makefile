@@ -1,16 +1,56 @@
 # The commands of the project. `make help` lists them.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 VENV ?= .venv
 PY := $(shell test -x $(VENV)/bin/python && echo $(VENV)/bin/python || echo python3)
 PROTOS := $(shell find protos/enchain -name '*.proto' | sort)
 SERVICES := $(shell grep -l '^service ' $(PROTOS))
+PACKAGES := enchain controlplane dataplane
 
 .PHONY: help
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
+.PHONY: setup
+setup: $(VENV)/.ready ## make .venv with all that contributors need, from the lock file
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.PHONY: lock
+lock: ## pin what CI uses, from pyproject.toml
+	$(PY) -m piptools compile --quiet --extra contrib --strip-extras --no-emit-options --no-header --output-file requirements.lock pyproject.toml
+
 .PHONY: protos
 protos: ## generate Python from protos/ (committed; tests check that it is fresh)
 	$(PY) -m grpc_tools.protoc -I protos --python_out=. --mypy_out=quiet:. $(PROTOS)
 	$(PY) -m grpc_tools.protoc -I protos --grpc_python_out=. --mypy_grpc_out=quiet:. $(SERVICES)
+
+.PHONY: fix
+fix: ## format, and mend what a machine can mend
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+.PHONY: check
+check: ## lint, types, import contracts, protos, sizes
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy $(PACKAGES) tests examples benchmarks
+	$(PY) -m pytest -q tests/tidy
+
+.PHONY: test
+test: ## every test, on real etcd and real Terraform (under 10 minutes on 2 cores)
+	$(PY) -m pytest -q
+
+.PHONY: soak
+soak: ## what takes longer: more seeds, more followers (SOAK_SCALE=small for less)
+	$(PY) -m benchmarks.follow --loops 50 --changes 200
+
+.PHONY: demo
+demo: $(VENV)/.ready ## the whole story on this machine, in under 5 minutes
+	$(VENV)/bin/python -m examples.demo

@@ -1,0 +1,1 @@
+"""The router: carries every request through the chain that is in force."""

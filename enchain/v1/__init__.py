@@ -1,0 +1,1 @@
+"""Generated from protos/enchain/v1: the contract of both planes."""

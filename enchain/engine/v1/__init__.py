@@ -1,0 +1,1 @@
+"""Generated from protos/enchain/engine/v1: the engine protocol."""

@@ -1,0 +1,108 @@
+"""Run one command: open a client, do the work, print errors for people or programs, choose the exit code.
+
+Every command calls `run`. It is the only place that catches enchain's errors.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import click
+import grpc
+
+from enchain.chains.errors import (
+    AlreadyExistsError,
+    CallerError,
+    ConflictError,
+    EnchainError,
+    ExhaustedError,
+    ForbiddenError,
+    InvalidArgumentError,
+    NotFoundError,
+    PreconditionError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnsettledError,
+)
+from enchain.cli import exits
+from enchain.cli.settings import Connection
+from enchain.client import Client
+from enchain.process.statuses import from_rpc_error
+
+_EXIT_OF: tuple[tuple[type[EnchainError], int], ...] = (
+    (InvalidArgumentError, exits.INVALID),
+    (NotFoundError, exits.NOT_FOUND),
+    (AlreadyExistsError, exits.CONFLICT),
+    (ConflictError, exits.CONFLICT),
+    (PreconditionError, exits.CONFLICT),
+    (ForbiddenError, exits.FORBIDDEN),
+    (UnauthenticatedError, exits.FORBIDDEN),
+    (ExhaustedError, exits.UNAVAILABLE),
+    (UnavailableError, exits.UNAVAILABLE),
+    (UnsettledError, exits.UNAVAILABLE),
+    (CallerError, exits.INVALID),
+)
+
+
+def run(work: Callable[[Client], Awaitable[int | None]], *, output: str = "table") -> NoReturn:
+    """Run a command's work with a client and leave the process with the right code.
+
+    Args:
+        work: Does it; answers an exit code, or None for 0.
+        output: `json` and `yaml` print errors as JSON on standard error.
+    """
+    connection = click.get_current_context().find_object(Connection) or Connection()
+    try:
+        code = asyncio.run(_with_client(connection, work))
+    except EnchainError as error:
+        fail(error, output=output)
+    except grpc.aio.AioRpcError as error:
+        fail(from_rpc_error(error), output=output)
+    except KeyboardInterrupt:
+        click.echo("stopped watching; the operation goes on", err=True)
+        sys.exit(130)
+    sys.exit(code or 0)
+
+
+async def _with_client(connection: Connection, work: Callable[[Client], Awaitable[int | None]]) -> int | None:
+    async with connection.client() as client:
+        return await work(client)
+
+
+def fail(error: EnchainError, *, output: str = "table") -> NoReturn:
+    """Print an error and leave."""
+    if output == "table":
+        click.echo(in_words(error), err=True)
+    else:
+        click.echo(json.dumps({"error": as_dict(error)}, ensure_ascii=False), err=True)
+    sys.exit(exit_of(error))
+
+
+def exit_of(error: EnchainError) -> int:
+    """Answer the exit code of an error."""
+    return next((code for kind, code in _EXIT_OF if isinstance(error, kind)), exits.BUG)
+
+
+def in_words(error: EnchainError) -> str:
+    """Write an error for people: the fault, each field, the remedy, the code to search for."""
+    lines = [f"error: {error.message}"]
+    lines += [f"  {v.field}: {v.description}" for v in error.violations if v.description not in error.message]
+    if error.remedy:
+        lines.append(f"  → {error.remedy}")
+    lines.append(f"  ({error.reason})")
+    return "\n".join(lines)
+
+
+def as_dict(error: EnchainError) -> dict[str, object]:
+    """Write an error for programs."""
+    return {
+        "reason": error.reason,
+        "message": error.message,
+        "remedy": error.remedy,
+        "metadata": dict(error.metadata),
+        "violations": [
+            {"field": v.field, "description": v.description, "reason": v.reason} for v in error.violations
+        ],
+    }

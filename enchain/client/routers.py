@@ -1,0 +1,84 @@
+"""The routers that a client may talk to: one channel each, tried in turn.
+
+`Client` owns it. All routers answer alike, so any will do; a call that finds one dead goes to the next.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import grpc
+
+from enchain.chains.errors import EnchainError, InvalidArgumentError
+from enchain.client.attachment import goes_on
+from enchain.process.channels import open_channel
+from enchain.process.statuses import from_rpc_error
+from enchain.process.tls import TlsFiles
+from enchain.v1 import provisioning_pb2_grpc
+
+T = TypeVar("T")
+if TYPE_CHECKING:
+    Stub: TypeAlias = provisioning_pb2_grpc.ProvisioningServiceAsyncStub
+else:  # the generated module knows the name in its stub file only
+    Stub = object
+
+
+class Routers:
+    """Channels to routers, opened when first used.
+
+    Args:
+        addresses: `host:port` of each; the first is preferred while it answers.
+        tls: Files for mutual TLS; None on loopback.
+    """
+
+    def __init__(self, addresses: Sequence[str], *, tls: TlsFiles | None = None) -> None:
+        if not addresses:
+            raise InvalidArgumentError(
+                "no router is named",
+                reason="NO_ROUTER",
+                remedy="Set ENCHAIN_ROUTERS, or pass --routers HOST:PORT.",
+            )
+        self._addresses = tuple(addresses)
+        self._tls = tls
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._at = 0
+
+    @property
+    def address(self) -> str:
+        """The router that is used now."""
+        return self._addresses[self._at]
+
+    def next(self) -> None:
+        """Turn to the next router."""
+        self._at = (self._at + 1) % len(self._addresses)
+
+    def stub(self) -> Stub:
+        """Answer the stub of the router that is used now."""
+        address = self.address
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = open_channel(address, tls=self._tls)
+        return provisioning_pb2_grpc.ProvisioningServiceStub(channel)
+
+    async def call(self, ask: Callable[[Stub], Awaitable[T]]) -> T:
+        """Ask one router after another until one answers.
+
+        Raises:
+            EnchainError: What the router answered, or that none can be reached.
+        """
+        last: EnchainError | None = None
+        for _ in self._addresses:
+            try:
+                return await ask(self.stub())
+            except grpc.aio.AioRpcError as error:
+                last = from_rpc_error(error)
+                if not goes_on(last):
+                    raise last from error
+                self.next()
+        assert last is not None
+        raise last
+
+    async def close(self) -> None:
+        """Close every channel."""
+        channels, self._channels = list(self._channels.values()), {}
+        for channel in channels:
+            await channel.close(None)

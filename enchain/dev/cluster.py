@@ -1,0 +1,178 @@
+"""Start the planned processes, wait until each is ready, watch them, and end them in the right order.
+
+`enchain dev`, the demonstration and the end-to-end tests own one. Every child runs in a session of its own,
+so that Ctrl-C reaches only us, and we end routers before engines and etcd last.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from enchain.chains.errors import UnavailableError
+from enchain.dev.plan import Layout, Planned, planned, shared_arguments
+from enchain.state.server import LocalEtcd
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+POLL_SECONDS = 0.02
+
+_STOP_ORDER = ("router", "controlplane", "terraform", "process")
+
+
+@dataclass(slots=True)
+class Child:
+    """One process of ours: what was planned, the process, and what it said once it was ready."""
+
+    planned: Planned
+    process: subprocess.Popen[bytes]
+    ready_file: Path
+    log_file: Path
+    ready: dict[str, Any]
+
+    @property
+    def address(self) -> str:
+        """Where it serves."""
+        return str(self.ready["address"])
+
+
+class Cluster:
+    """enchain on this machine. An async context manager: on return from `start` everything serves.
+
+    Args:
+        layout: What to start.
+        etcd: A local etcd to start with it; None makes one in the layout's folder.
+        told: Called with a line whenever something is started or ready.
+    """
+
+    def __init__(
+        self, layout: Layout, *, etcd: LocalEtcd | None = None, told: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.layout = layout
+        self.etcd = etcd or LocalEtcd(layout.data / "etcd")
+        self.children: dict[str, Child] = {}
+        self._told = told
+
+    async def __aenter__(self) -> Self:
+        """Start everything."""
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End everything."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start etcd, then all the others at once: each waits for what it needs by itself.
+
+        Raises:
+            UnavailableError: One of them ended or was not ready in time; the message ends with its log.
+        """
+        self._lay_out()
+        self._told("starting etcd")
+        await self.etcd.start()
+        for process in planned(self.layout):
+            self.launch(process)
+        await asyncio.gather(*(self._until_ready(child) for child in self.children.values()))
+
+    def launch(self, process: Planned) -> Child:
+        """Start one process, without waiting for it."""
+        run = self.layout.data / "run"
+        ready_file, log_file = run / f"{process.name}.ready.json", run / f"{process.name}.log"
+        ready_file.unlink(missing_ok=True)
+        arguments = shared_arguments(self.layout, process, self.etcd.address, ready_file)
+        with log_file.open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", process.module, *process.arguments, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.children[process.name] = Child(process, child, ready_file, log_file, {})
+        return self.children[process.name]
+
+    async def restart(self, name: str) -> Child:
+        """Start a process that has ended once more, and wait until it is ready."""
+        child = self.launch(self.children[name].planned)
+        await self._until_ready(child)
+        return child
+
+    def kill(self, name: str) -> int:
+        """End a process at once, as a crash would (SIGKILL); answer its process id."""
+        child = self.children[name].process
+        child.kill()
+        child.wait()
+        return child.pid
+
+    @property
+    def control(self) -> str:
+        """Address of the control plane."""
+        return self.children["controlplane"].address
+
+    @property
+    def routers(self) -> list[str]:
+        """Addresses of the routers."""
+        return [child.address for child in self.children.values() if child.planned.role == "router"]
+
+    async def stop(self) -> None:
+        """End everything orderly: routers first, engines last but etcd; what does not end is killed."""
+        for role in _STOP_ORDER:
+            ending = [c for c in self.children.values() if c.planned.role == role]
+            for child in ending:
+                with contextlib.suppress(ProcessLookupError):
+                    child.process.send_signal(signal.SIGTERM)
+            await asyncio.gather(*(self._until_ended(child) for child in ending))
+        await self.etcd.stop()
+
+    def ended(self) -> list[Child]:
+        """Answer the processes that have ended by themselves."""
+        return [child for child in self.children.values() if child.process.poll() is not None]
+
+    def _lay_out(self) -> None:
+        data = self.layout.data
+        for folder in (data / "run", self.layout.artifacts):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for engine in ("terraform", "process"):
+            self.layout.scope(engine).mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.layout.plan_key.exists():
+            handle = os.open(self.layout.plan_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_hex(32))
+
+    async def _until_ready(self, child: Child) -> None:
+        name = child.planned.name
+        for _ in range(int(START_SECONDS / POLL_SECONDS)):
+            if child.ready_file.exists():
+                child.ready = json.loads(child.ready_file.read_text())
+                self._told(f"{name} serves at {child.address}")
+                return
+            if child.process.poll() is not None:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        log = child.log_file.read_text(errors="replace")[-2000:]
+        raise UnavailableError(
+            f"{name} did not become ready: {log}",
+            reason="PROCESS_NOT_READY",
+            remedy=f"Read {child.log_file}.",
+        )
+
+    async def _until_ended(self, child: Child) -> None:
+        for _ in range(int(STOP_SECONDS / POLL_SECONDS)):
+            if child.process.poll() is not None:
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        child.process.kill()
+        child.process.wait()

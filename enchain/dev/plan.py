@@ -1,0 +1,123 @@
+"""Which processes make up enchain on one machine, with which arguments. Pure.
+
+`enchain.dev.cluster` starts what is planned here. Every process gets a ready file, which it writes
+once it serves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from enchain.process.tls import TlsFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What to start, and where.
+
+    Attributes:
+        data: The folder that everything lies in.
+        control: Where the control plane listens.
+        routers: Where each router listens; port 0 takes a free one.
+        terraform: Number of Terraform instances; they share one state scope.
+        process: Number of process instances; they share another.
+        lease_seconds: Lease of routers and instances. Short, so that a dead one is noticed soon; it must
+            outlast an etcd failover.
+        tls: Identity by role (`controlplane`, `router`, `terraform`, `process`), where TLS is wanted.
+        otlp: Where spans are sent; empty for nowhere.
+        log_level: What the processes log.
+    """
+
+    data: Path
+    control: str = "127.0.0.1:7400"
+    routers: Sequence[str] = ("127.0.0.1:7401", "127.0.0.1:7402")
+    terraform: int = 1
+    process: int = 1
+    lease_seconds: int = 10
+    tls: dict[str, TlsFiles] = field(default_factory=dict)
+    otlp: str = ""
+    log_level: str = "info"
+
+    @property
+    def artifacts(self) -> Path:
+        """The artifact store that control plane and engines share."""
+        return self.data / "artifacts"
+
+    @property
+    def plan_key(self) -> Path:
+        """The key that routers sign plan tokens with."""
+        return self.data / "plan.key"
+
+    def scope(self, engine: str) -> Path:
+        """The state scope of an engine."""
+        return self.data / "scopes" / engine
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One process to start.
+
+    Attributes:
+        name: What people call it, such as `router-1`.
+        role: `controlplane`, `router`, `terraform` or `process`.
+        module: The Python module to run.
+        arguments: Its arguments, the ready file and etcd left out.
+    """
+
+    name: str
+    role: str
+    module: str
+    arguments: tuple[str, ...]
+
+
+def planned(layout: Layout) -> list[Planned]:
+    """Answer the processes of a layout, etcd left out."""
+    answer = [
+        Planned(
+            "controlplane",
+            "controlplane",
+            "controlplane.main",
+            ("--listen", layout.control, "--artifacts", str(layout.artifacts)),
+        )
+    ]
+    for number, listen in enumerate(layout.routers, 1):
+        arguments = ("--listen", listen, "--plan-key-file", str(layout.plan_key))
+        answer.append(Planned(f"router-{number}", "router", "dataplane.main", arguments + _lease(layout)))
+    for engine, count in (("terraform", layout.terraform), ("process", layout.process)):
+        answer.extend(_instance(layout, engine, number) for number in range(1, count + 1))
+    return answer
+
+
+def _lease(layout: Layout) -> tuple[str, ...]:
+    return ("--lease-ttl", str(layout.lease_seconds))
+
+
+def _instance(layout: Layout, engine: str, number: int) -> Planned:
+    return Planned(
+        f"{engine}-{number}",
+        engine,
+        f"enchain.engines.{engine}.main",
+        (
+            "--listen",
+            "127.0.0.1:0",
+            "--scope",
+            str(layout.scope(engine)),
+            "--artifacts",
+            str(layout.artifacts),
+            *_lease(layout),
+        ),
+    )
+
+
+def shared_arguments(layout: Layout, process: Planned, etcd: str, ready_file: Path) -> list[str]:
+    """Answer the arguments that every process gets."""
+    arguments = ["--etcd", etcd, "--name", process.name, "--ready-file", str(ready_file)]
+    arguments += ["--log-level", layout.log_level, "--log-format", "json", "--metrics-listen", "127.0.0.1:0"]
+    if layout.otlp:
+        arguments += ["--otlp", layout.otlp]
+    files = layout.tls.get(process.role)
+    if files is not None:
+        for prefix in ("--tls", "--etcd-tls"):
+            arguments += [f"{prefix}-cert", str(files.certificate), f"{prefix}-key", str(files.key)]
+            arguments += [f"{prefix}-ca", str(files.authority or "")]
+    return arguments

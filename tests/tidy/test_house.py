@@ -1,0 +1,134 @@
+"""The house keeps its own rules: sizes, docstrings, names, suppressions, and the README's map of the tree."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+JUNK_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc"}
+
+
+def _tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+TRACKED = _tracked()
+PYTHON = [file for file in TRACKED if file.suffix == ".py" and "_pb2" not in file.name]
+
+
+def _trees() -> Iterator[tuple[Path, str, ast.Module]]:
+    for file in PYTHON:
+        text = file.read_text()
+        yield file.relative_to(ROOT), text, ast.parse(text)
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(PYTHON) > 50
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    long = [
+        f"{file}: {text.count(chr(10))}" for file, text, _ in _trees() if text.count("\n") > FILE_LINES_MAX
+    ]
+
+    assert long == []
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    long = []
+    for file, _, tree in _trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > FUNCTION_LINES_MAX:
+                    long.append(f"{file}:{node.lineno} {node.name} ({lines})")
+
+    assert long == []
+
+
+def test_every_module_opens_with_what_it_is() -> None:
+    silent = [str(file) for file, _, tree in _trees() if not ast.get_docstring(tree)]
+
+    assert silent == []
+
+
+def test_no_module_has_a_junk_name() -> None:
+    junk = [str(file) for file, _, _ in _trees() if file.stem in JUNK_NAMES or file.parent.name in JUNK_NAMES]
+
+    assert junk == []
+
+
+def test_every_suppression_says_why() -> None:
+    bare = []
+    for file, text, _ in _trees():
+        if file == Path("tests/tidy/test_house.py"):
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if re.search(r"#\s*noqa(?!: [A-Z0-9, ]+ - \S)", line):
+                bare.append(f"{file}:{number} {line.strip()}")
+            if re.search(r"#\s*type:\s*ignore(?!\[[a-z-, ]+\]\s+# \S)", line):
+                bare.append(f"{file}:{number} {line.strip()}")
+
+    assert bare == []
+
+
+def test_no_test_sleeps() -> None:
+    sleeping = [
+        f"{file}:{number}"
+        for file, text, _ in _trees()
+        if file.parts[0] == "tests" and "harness" not in file.parts and file.name != "test_house.py"
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.search(r"time\.sleep\(|asyncio\.sleep\((?!0\))", line) and "`" not in line
+    ]
+
+    assert sleeping == []
+
+
+def test_the_map_in_the_readme_is_the_tree() -> None:
+    readme = (ROOT / "README.md").read_text()
+    block = re.search(r"## The tree\n.*?```\n(.*?)```", readme, re.DOTALL)
+    assert block is not None
+    named = [line.split()[0] for line in block[1].splitlines() if line.strip()]
+
+    missing = [path for path in named if not (ROOT / path).exists()]
+
+    assert len(named) > 20
+    assert missing == []
+
+
+def test_every_room_stands_on_the_map() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rooms = {
+        "/".join(file.relative_to(ROOT).parts[:2]) + "/"
+        for file in PYTHON
+        if file.relative_to(ROOT).parts[0] in {"controlplane", "dataplane", "enchain"}
+        and len(file.relative_to(ROOT).parts) > 2
+    }
+
+    unnamed = [room for room in sorted(rooms) if room not in readme]
+
+    assert unnamed == []
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z-]+):(.*)$", makefile, re.MULTILINE)
+
+    silent = [name for name, rest in targets if "## " not in rest]
+
+    assert silent == []
+
+
+@pytest.mark.parametrize("target", ["help", "setup", "protos", "fix", "check", "test", "demo", "soak"])
+def test_the_promised_make_targets_exist(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)

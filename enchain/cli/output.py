@@ -1,6 +1,4 @@
-"""What commands print: a table for people, JSON or YAML for programs. Commands call it; it decides
-nothing.
-"""
+"""What commands print: a table for people, JSON or YAML for programs. It decides nothing."""
 
 import json
 from collections.abc import Mapping, Sequence

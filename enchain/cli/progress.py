@@ -1,5 +1,6 @@
-"""Show an operation while it runs: a line a step on a terminal, plain lines elsewhere, and the summary at
-the end.
+"""Show an operation while it runs.
+
+A line a step, redrawn in place, on a terminal; plain lines elsewhere; the summary at the end.
 
 Provisioning commands feed it events. It writes to standard error, so that standard output is the answer
 alone.

@@ -1,7 +1,7 @@
-"""Where the command finds the planes: flags, then environment, then what `enchain dev` serves on this
-machine.
+"""Where the command finds the planes.
 
-`enchain.cli.main` fills it; commands call `client()`. Nothing else reads the environment.
+Flags win, then the environment, then what `enchain dev` serves on this machine. `enchain.cli.main` fills it;
+commands call `client()`. Nothing else reads the environment.
 """
 
 from dataclasses import dataclass

@@ -75,22 +75,22 @@ class Client:
             self._control = None
 
     @property
-    def workloads(self) -> workload_pb2_grpc.WorkloadServiceAsyncStub:
+    def workloads(self) -> "workload_pb2_grpc.WorkloadServiceAsyncStub":
         """`WorkloadService` of the control plane."""
         return workload_pb2_grpc.WorkloadServiceStub(self._control_channel())
 
     @property
-    def chains(self) -> chain_pb2_grpc.ChainServiceAsyncStub:
+    def chains(self) -> "chain_pb2_grpc.ChainServiceAsyncStub":
         """`ChainService` of the control plane."""
         return chain_pb2_grpc.ChainServiceStub(self._control_channel())
 
     @property
-    def engines(self) -> engine_pb2_grpc.EngineRegistryAsyncStub:
+    def engines(self) -> "engine_pb2_grpc.EngineRegistryAsyncStub":
         """`EngineRegistry` of the control plane."""
         return engine_pb2_grpc.EngineRegistryStub(self._control_channel())
 
     @property
-    def artifacts(self) -> artifact_pb2_grpc.ArtifactServiceAsyncStub:
+    def artifacts(self) -> "artifact_pb2_grpc.ArtifactServiceAsyncStub":
         """`ArtifactService` of the control plane."""
         return artifact_pb2_grpc.ArtifactServiceStub(self._control_channel())
 

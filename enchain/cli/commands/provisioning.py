@@ -1,6 +1,4 @@
-"""`enchain plan`, `provision`, `update` and `deprovision`: ask a router, show progress, end with an exit
-code.
-"""
+"""`enchain plan`, `provision`, `update`, `deprovision`: ask a router, show progress, end with a code."""
 
 import time
 from collections.abc import AsyncIterator, Callable

@@ -48,6 +48,7 @@ def open_channel(
     tls: TlsFiles | None = None,
     local_pool: bool = False,
     options: Options = (),
+    traced: bool = True,
 ) -> grpc.aio.Channel:
     """Open a channel. It connects when it is first used, and again whenever it must.
 
@@ -56,6 +57,7 @@ def open_channel(
         tls: Certificates; None for plain text.
         local_pool: Share no connection with other channels of this process, so that a dead one is not reused.
         options: gRPC channel arguments that override the ones above.
+        traced: Put spans around calls; not for streams that stay open for as long as the process runs.
 
     Raises:
         InvalidArgumentError: A certificate file cannot be used.
@@ -65,7 +67,7 @@ def open_channel(
         arguments["grpc.use_local_subchannel_pool"] = 1
     if is_loopback(address):
         arguments.setdefault("grpc.enable_http_proxy", 0)  # a proxy cannot reach this machine's loopback
-    interceptors = client_interceptors()
+    interceptors = client_interceptors() if traced else []
     if tls is None:
         return grpc.aio.insecure_channel(address, options=list(arguments.items()), interceptors=interceptors)
     return grpc.aio.secure_channel(

@@ -40,4 +40,4 @@ def _subject(common_names: list[str], alternative_names: list[str]) -> str:
 
 
 def _texts(facts: Mapping[str, Iterable[bytes]], name: str) -> list[str]:
-    return [value.decode(errors="replace") for value in facts.get(name, ())]
+    return [value.decode(errors="replace") for value in facts.get(name, ()) if value]

@@ -110,6 +110,8 @@ class Tasks:
         """Start a task that goes on until its owner stops. `name` is in plain words."""
         task = self._group.create_task(self._guarded(name, work), name=name)
         self._eternal.append(task)
+        # Cancelled before its first step, the task never gets to the work, which must not be left dangling.
+        task.add_done_callback(lambda _: work.close())
         return task
 
     def once(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -75,6 +75,11 @@ class Client:
             self._control = None
 
     @property
+    def router_address(self) -> str:
+        """The router that is asked now; another one once it is found dead."""
+        return self._routers.address
+
+    @property
     def workloads(self) -> "workload_pb2_grpc.WorkloadServiceAsyncStub":
         """`WorkloadService` of the control plane."""
         return workload_pb2_grpc.WorkloadServiceStub(self._control_channel())

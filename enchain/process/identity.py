@@ -14,7 +14,6 @@ ANONYMOUS = "anonymous"
 
 _COMMON_NAME = "x509_common_name"
 _ALTERNATIVE_NAMES = "x509_subject_alternative_name"
-_ROOT_SUBJECT = "x509_verified_root_cert_subject"
 
 
 class AuthenticatedContext(Protocol):
@@ -28,10 +27,8 @@ def identity_of(context: AuthenticatedContext) -> origin_pb2.Identity:
     """Answer the caller's identity: SPIFFE id, else common name, else `anonymous`."""
     facts = context.auth_context()
     subject = _subject(_texts(facts, _COMMON_NAME), _texts(facts, _ALTERNATIVE_NAMES))
-    if not subject:
-        return origin_pb2.Identity(subject=ANONYMOUS)
-    issuer = next(iter(_texts(facts, _ROOT_SUBJECT)), "")
-    return origin_pb2.Identity(subject=subject, issuer=issuer)
+    # No issuer: gRPC does not tell it, and a listener believes the authorities of one file only.
+    return origin_pb2.Identity(subject=subject or ANONYMOUS)
 
 
 def _subject(common_names: list[str], alternative_names: list[str]) -> str:

@@ -7,14 +7,22 @@ hopeless, and is generous.
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 POLL_SECONDS = 0.01
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], *, within: float = 10.0) -> T:
+@overload
+async def eventually(check: Callable[[], Awaitable[T]], *, within: float = 10.0) -> T: ...
+
+
+@overload
+async def eventually(check: Callable[[], T], *, within: float = 10.0) -> T: ...
+
+
+async def eventually(check: Callable[[], Any], *, within: float = 10.0) -> Any:
     """Call `check` until it answers something true, and answer that.
 
     An `AssertionError` of `check` counts as "not yet", so that it may hold several asserts; where time runs

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from enchain.state import keys
+from enchain.state.etcd import open_store
+from enchain.state.memory import MemoryStore
 from enchain.state.server import LocalEtcd
 from enchain.state.store import Delete, Store, Txn
 
@@ -28,8 +30,6 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def store(etcd: str) -> AsyncIterator[Store]:
     """Store on the shared etcd, with nothing under `/enchain/`."""
-    from enchain.state.etcd import open_store
-
     store = await open_store([etcd])
     await store.commit(Txn(success=(Delete(keys.ROOT, prefix=True),)))
     yield store
@@ -37,10 +37,8 @@ async def store(etcd: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def memory_store() -> AsyncIterator[Store]:
+async def memory_store() -> AsyncIterator[MemoryStore]:
     """Store in memory, empty."""
-    from enchain.state.memory import MemoryStore
-
     store = MemoryStore()
     yield store
     await store.close()

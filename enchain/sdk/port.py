@@ -231,6 +231,8 @@ class Host:
     scope: Path
     """Root of the state scope; instances of one scope share it."""
     address: str
+    secrets: SecretStore | None = None
+    """For work that an engine does outside of steps, such as starting a service again."""
 
 
 class Engine(ABC):

@@ -1,0 +1,1 @@
+"""Artifacts: directories packed into canonical tars, stored by digest, and unpacked safely."""

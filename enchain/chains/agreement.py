@@ -30,11 +30,13 @@ class Typed:
         kinds: JSON types that it may have; None for any.
         what: What it is, for people, such as `${inputs.size}`.
         remedy: What to do where the types do not agree; may be empty.
+        secret: It is a secret, and can only be passed on whole.
     """
 
     kinds: frozenset[str] | None = None
     what: str = "the value"
     remedy: str = ""
+    secret: bool = False
 
     def may_be(self, wanted: frozenset[str]) -> bool:
         """Whether it may have one of the types."""
@@ -64,7 +66,7 @@ def join(field: str, path: Sequence[str | int]) -> str:
 
 def _blank_secrets(plain: Json) -> Json:
     if isinstance(plain, SecretRef):
-        return Typed(frozenset({"string"}), "a secret")
+        return Typed(frozenset({"string"}), "a secret", secret=True)
     if isinstance(plain, Mapping):
         return {k: _blank_secrets(v) for k, v in plain.items()}
     if isinstance(plain, list | tuple):

@@ -160,10 +160,11 @@ class Types:
         try:
             found = self._environment.compile(source).return_type()
         except RuntimeError as error:
-            raise _refuse(source, _told(str(error), self._messages)) from error
+            told = str(error)
+            raise _refuse(source, _told(told, self._messages), _reason(told)) from error
         what = f"${{{source.strip()}}}"
         if tree.path and self._is_secret(tree.path):
-            return Typed(frozenset({"string"}), f"{what}, a secret,")
+            return Typed(frozenset({"string"}), f"{what}, a secret,", secret=True)
         if not tree.path:
             self._keep_secrets_whole(tree, source)
         kinds = self._kinds(tree, found, source)
@@ -228,6 +229,12 @@ def _told(error: str, types: MessageTypes | None) -> str:
     found = [(column, fault) for _, column, fault in _FAULT.findall(error) if "*error*" not in fault]
     told = [_one_fault(column, fault, types) for column, fault in found]
     return "; ".join(dict.fromkeys(told)) or error.splitlines()[0]
+
+
+def _reason(error: str) -> str:
+    if _UNKNOWN_FIELD.search(error):
+        return "UNKNOWN_FIELD"
+    return "UNKNOWN_VARIABLE" if _UNKNOWN_NAME.search(error) else "EXPRESSION_INVALID"
 
 
 def _one_fault(column: str, fault: str, types: MessageTypes | None) -> str:

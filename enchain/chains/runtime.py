@@ -1,9 +1,9 @@
 """Runtime: a step's inputs and a resource's outputs, rendered from their templates.
 
-Routers call it before each step, at the end of an operation, and for plans. An expression that is nothing but a
-path is looked up, so that what it leads to (a large integer, a secret) passes exactly as it is; all others are
-evaluated over a copy in which numbers have their schema's type and secrets are blank. What only the engine
-knows stays a hole. Nothing here retries, waits or stores.
+Routers call it before each step, at the end of an operation, and for plans. An expression that is nothing but
+a path is looked up, so that what it leads to (a large integer, a secret) passes exactly as it is; all others
+are evaluated over a copy in which numbers have their schema's type and secrets are blank. What only the
+engine knows stays a hole. Nothing here retries, waits or stores.
 """
 
 import json
@@ -118,8 +118,8 @@ def unknowns(
 
     Args:
         step: A step of a chain.
-        known: Names of the steps whose outputs are all known; or, by such a name, the names of the outputs that
-            are known (None: all of them).
+        known: Names of the steps whose outputs are all known; or, by such a name, the names of the outputs
+            that are known (None: all of them).
 
     Returns:
         Such as `steps.configure.outputs.files`, in order and each once; empty where the step can be planned.

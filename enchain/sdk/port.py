@@ -163,6 +163,9 @@ class Step(Protocol):
     directory: Path
     """This work's own directory in the state scope. It outlives the step and every instance."""
     secrets: SecretStore
+    cancelled: bool
+    """It was told to stop. `run` sees to that; an engine that waits for something itself looks here while it
+    waits, undoes what it can, and raises `CancelledStepError`."""
 
     async def handle(self, data: Mapping[str, Json]) -> None:
         """Record the locator of what is about to be made. On return it is durable. At most 8 KiB.

@@ -45,7 +45,7 @@ from enchain.engines.process.secret_env import resolve_secrets
 from enchain.engines.process.spec import Spec, Stop, wants_port
 from enchain.engines.process.stopping import StillRunningError, members, stop_service
 from enchain.process.clock import Clock
-from enchain.sdk.port import Step, StepFailedError
+from enchain.sdk.port import CancelledStepError, Step, StepFailedError
 from enchain.v1 import diagnostic_pb2
 
 _OUTPUT_FILES_BYTES_MAX = 8 * 1024
@@ -85,6 +85,7 @@ class Applying:
 
         Raises:
             StepFailedError: It did not become ready. Nothing of it is left, or what stood before serves on.
+            CancelledStepError: It was told to stop meanwhile; likewise.
         """
         faults = check_inputs(step.inputs)
         if faults:
@@ -93,7 +94,7 @@ class Applying:
         try:
             await step.handle(handle_of(service, self._registry.name))
             service = await self._bring_up(step, service)
-        except StepFailedError as failure:
+        except (StepFailedError, CancelledStepError) as failure:
             failure.left_behind = not await self._fall_back(step, service)
             raise
         (service.home / PREVIOUS_SPEC).unlink(missing_ok=True)
@@ -233,6 +234,7 @@ class Applying:
             clock=self._clock,
             seconds=min(spec.ready.within_seconds, self._seconds_left(step)),
             members=lambda: members(self._registry, service),
+            pause=lambda: _refuse_cancelled(step),
         )
 
     async def _fall_back(self, step: Step, service: Service) -> bool:
@@ -272,6 +274,11 @@ class Applying:
         """Answer how long may be waited, so that there is still time to clean up before the deadline."""
         left = (step.deadline - self._clock.now()).total_seconds()
         return max(0.0, left - min(_CLEANUP_SECONDS, left / 2))
+
+
+def _refuse_cancelled(step: Step) -> None:
+    if step.cancelled:
+        raise CancelledStepError
 
 
 def handle_of(service: Service, scope: str) -> dict[str, Json]:

@@ -42,6 +42,7 @@ async def wait_until_ready(
     clock: Clock,
     seconds: float,
     members: Callable[[], list[Stat]],
+    pause: Callable[[], None],
 ) -> None:
     """Wait until a service answers as it should.
 
@@ -52,6 +53,7 @@ async def wait_until_ready(
         clock: Time.
         seconds: How long it has.
         members: Answers the service's processes.
+        pause: Called between two looks; what it raises ends the wait.
 
     Raises:
         NotReadyError: It ended, or did not answer in time.
@@ -68,6 +70,7 @@ async def wait_until_ready(
             return
         if clock.monotonic() - begin >= seconds:
             raise NotReadyError(f"it was not ready within {seconds:g} s: {why}")
+        pause()
         await clock.sleep(_POLL_SECONDS)
 
 

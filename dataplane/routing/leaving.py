@@ -1,0 +1,138 @@
+"""What an operation leaves when it ends or is held: its resource, and a line for statistics.
+
+The journal stores both in the transaction that ends or holds the operation. Only proven absence removes a
+resource.
+"""
+
+from datetime import datetime
+
+from dataplane.routing import budgets
+from dataplane.routing.runs import Operation, Run, StepRun, leaves_something, newest_generation, step_name
+from dataplane.routing.times import moment, span, stamp
+from enchain.chains.names import OperationName
+from enchain.v1 import diagnostic_pb2, operation_pb2
+
+Resource = operation_pb2.Resource
+ResourceStep = operation_pb2.ResourceStep
+
+
+def resource_of(run: Run, now: datetime) -> Resource | None:
+    """The resource as the operation leaves it; None where nothing is left of it."""
+    operation = run.operation
+    if _is_gone(operation):
+        return None
+    resource = Resource()
+    resource.CopyFrom(run.resource)
+    resource.ClearField("etag")
+    resource.generation = max(resource.generation, newest_generation(operation))
+    resource.update_time.CopyFrom(stamp(now))
+    if operation.state == Operation.STATE_HELD:
+        resource.state = Resource.STATE_HELD
+        resource.operation = operation.name
+        _replace_steps(resource, _held_steps(run))
+        return resource
+    resource.state = Resource.STATE_READY
+    resource.operation = ""
+    if operation.state == Operation.STATE_SUCCEEDED:
+        _replace_steps(resource, [_made(step) for step in operation.steps])
+        resource.inputs.clear()
+        resource.outputs.clear()
+        for name, value in operation.inputs.items():
+            resource.inputs[name].CopyFrom(value)
+        for name, value in operation.outputs.items():
+            resource.outputs[name].CopyFrom(value)
+    return resource
+
+
+def _is_gone(operation: Operation) -> bool:
+    if operation.verb == operation_pb2.VERB_DEPROVISION:
+        return operation.state == Operation.STATE_SUCCEEDED
+    failed = operation.state in {Operation.STATE_FAILED, Operation.STATE_CANCELLED}
+    return operation.verb == operation_pb2.VERB_PROVISION and failed
+
+
+def _replace_steps(resource: Resource, steps: list[ResourceStep]) -> None:
+    del resource.steps[:]
+    resource.steps.extend(steps)
+
+
+def _made(step: StepRun) -> ResourceStep:
+    return ResourceStep(
+        steps=step.steps,
+        engine=step.engine,
+        version=step.version,
+        scope=step.intent.scope,
+        handle=step.handle if step.HasField("handle") else _prior(step),
+        outputs=step.outputs,
+        generation=step.generation,
+    )
+
+
+def _prior(step: StepRun) -> diagnostic_pb2.Handle | None:
+    return step.prior if step.HasField("prior") else None
+
+
+def _held_steps(run: Run) -> list[ResourceStep]:
+    """What may stand while the operation is held, in the order in which it was made."""
+    operation = run.operation
+    if operation.verb == operation_pb2.VERB_DEPROVISION:
+        gone = [list(s.steps) for s in operation.steps if s.state == StepRun.STATE_DONE]
+        return [made for made in run.resource.steps if list(made.steps) not in gone]
+    if operation.verb == operation_pb2.VERB_UPDATE:
+        before = {made.steps[0]: made for made in run.resource.steps}
+        return [
+            _made(step) if leaves_something(step) else before.get(step_name(step), _made(step))
+            for step in operation.steps
+        ]
+    return [_made(step) for step in operation.steps if leaves_something(step)]
+
+
+def outbox_of(operation: Operation) -> operation_pb2.OutboxEntry:
+    """What an ended operation leaves for statistics, within 2 KiB: measures go first, then steps' codes."""
+    entry = operation_pb2.OutboxEntry(
+        operation=operation.name,
+        verb=operation.verb,
+        state=operation.state,
+        tenant=OperationName.parse(operation.name).tenant,
+        workload=operation.workload,
+        chain=operation.chain,
+        arm=operation.arm,
+        bucket=operation.bucket,
+        routing_key=operation.routing_key[:256],
+        create_time=operation.create_time,
+        end_time=operation.end_time if operation.HasField("end_time") else None,
+        steps=[_outbox_step(step) for step in operation.steps],
+        measures=_measures(operation),
+    )
+    if budgets.size_of(entry) > budgets.OUTBOX_BYTES_MAX:
+        entry.measures.clear()
+    while budgets.size_of(entry) > budgets.OUTBOX_BYTES_MAX and entry.steps:
+        entry.steps.pop()
+    return entry
+
+
+def _outbox_step(step: StepRun) -> operation_pb2.OutboxStep:
+    undone = step.state == StepRun.STATE_COMPENSATED
+    timed = step.HasField("start_time") and step.HasField("end_time") and not undone
+    return operation_pb2.OutboxStep(
+        step=step_name(step),
+        engine=step.engine,
+        version=step.version,
+        outcome=step.outcome,
+        duration=span(moment(step.end_time) - moment(step.start_time)) if timed else None,
+        attempts=step.attempt,
+        usage=step.usage if step.HasField("usage") else None,
+        code=step.diagnostics[0].code[:64] if step.diagnostics else "",
+    )
+
+
+def _measures(operation: Operation) -> dict[str, float]:
+    """Outputs that are numbers."""
+    measures = {}
+    for name, value in operation.outputs.items():
+        kind = value.WhichOneof("kind")
+        if kind == "int_value":
+            measures[name] = float(value.int_value)
+        elif kind == "double_value":
+            measures[name] = value.double_value
+    return measures

@@ -6,6 +6,9 @@ from enchain.engines.terraform.constraints import Schema, nullable, schema_of
 from enchain.engines.terraform.hcl import literal
 from enchain.engines.terraform.module import Module, Variable
 
+DESCRIPTION_CHARS_MAX = 200
+"""Schemas are journaled with every chain, and some modules have a hundred variables."""
+
 
 def inputs_schema(module: Module) -> Schema:
     """Answer the JSON Schema of the inputs beside the module itself: `with`, the variables."""
@@ -32,7 +35,7 @@ def outputs_schema(module: Module) -> Schema:
     return {
         "type": "object",
         "properties": {
-            name: {"description": output.description} if output.description else {}
+            name: {"description": _short(output.description)} if output.description else {}
             for name, output in module.outputs.items()
         },
         "required": sorted(module.outputs),
@@ -53,9 +56,13 @@ def variable_schema(variable: Variable) -> Schema:
         schema = nullable(schema)
     extra: dict[str, Any] = {}
     if variable.description:
-        extra["description"] = variable.description
+        extra["description"] = _short(variable.description)
     if variable.has_default and known and default is not None:
         extra["default"] = default
     if variable.secret:
         extra["writeOnly"] = True
     return {**schema, **extra}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= DESCRIPTION_CHARS_MAX else f"{text[: DESCRIPTION_CHARS_MAX - 1]}…"

@@ -120,7 +120,7 @@ def stray(base: Mapping[str, str]) -> list[str]:
 
 
 def child_environment(base: Mapping[str, str]) -> dict[str, str]:
-    """Answer the environment for children of the server: its own, without what steers Terraform or the server."""
+    """Answer the environment for children: the server's, without what steers Terraform or the server."""
     kept = set(base) - set(stray(base))
     return {name: base[name] for name in kept if not name.startswith(_OWN)}
 

@@ -135,9 +135,11 @@ class Work:
         secret = (_read(self._references) or {}).get("secret", [])
         return Variables(_read(self.values) or {}, tuple(from_record(record) for record in secret))
 
-    def begin_draft(
-        self, name: str, source: Path | None, plain: Mapping[str, Any]
-    ) -> tuple[Path, Path, Path]:
+    def is_initialised(self) -> bool:
+        """Say whether `init` has been through here."""
+        return (self.root / "data" / "terraform.tfstate").exists()
+
+    def begin_draft(self, source: Path | None, plain: Mapping[str, Any]) -> tuple[Path, Path, Path]:
         """Prepare a place to plan in; answer directory, module and values.
 
         Without a source the plan is made in `module/` itself, which it does not change.

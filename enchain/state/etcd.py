@@ -66,7 +66,8 @@ async def open_store(
         call_seconds=call_seconds,
     )
     # Bad files are told at once and not at the first call.
-    await connection.open_channel().close(None)
+    async with connection.channel_of_its_own():
+        pass
     return EtcdStore(connection)
 
 

@@ -7,7 +7,8 @@ except reads, and calls that the member refused because of a stale token.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
@@ -100,6 +101,7 @@ class Connection:
         self._next = rng.randrange(len(self._endpoints))
         self.call_seconds = call_seconds
         self._channel: grpc.aio.Channel | None = None
+        self._lent: set[grpc.aio.Channel] = set()
         self._retired: set[asyncio.Task[None]] = set()
         self._token = ""
         self._logging_in = asyncio.Lock()
@@ -122,12 +124,22 @@ class Connection:
         """
         return await self._over_members(send, mutation=False, again=DEAD)
 
-    def open_channel(self, *, traced: bool = False) -> grpc.aio.Channel:
-        """Open a channel to the next member in turn; whoever asks closes it.
+    @asynccontextmanager
+    async def channel_of_its_own(self) -> AsyncIterator[grpc.aio.Channel]:
+        """Open a channel for a stream that stays open, to the next member in turn; `close` ends it too.
 
         Raises:
             UnavailableError: The store is closed.
         """
+        channel = self._open_channel(traced=False)
+        self._lent.add(channel)
+        try:
+            yield channel
+        finally:
+            self._lent.discard(channel)
+            await channel.close(None)
+
+    def _open_channel(self, *, traced: bool) -> grpc.aio.Channel:
         if self.closed:
             raise UnavailableError("the store is closed", reason="STORE_CLOSED")
         endpoint = self._endpoints[self._next % len(self._endpoints)]
@@ -156,11 +168,11 @@ class Connection:
             self._token = ""
 
     async def close(self) -> None:
-        """Give up the connection; calls that are under way end unanswered."""
+        """Give up all connections; calls that are under way end unanswered."""
         self.closed = True
         channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close(None)
+        for each in [*self._lent, *([channel] if channel is not None else [])]:
+            await each.close(None)
         for task in list(self._retired):
             task.cancel()
         if self._retired:
@@ -175,7 +187,7 @@ class Connection:
     ) -> T:
         # One more than there are members: the connection in hand may be one to a member that has gone.
         for attempt in range(len(self._endpoints) + 1):
-            channel = self._channel = self._channel or self.open_channel(traced=True)
+            channel = self._channel = self._channel or self._open_channel(traced=True)
             try:
                 return await self._with_token(send, channel, mutation=mutation)
             except EnchainError as error:

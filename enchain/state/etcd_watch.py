@@ -54,8 +54,7 @@ class WatchRequest:
 
 async def watch(connection: Connection, request: WatchRequest) -> AsyncGenerator[Batch, None]:
     """Deliver revisions until something goes wrong; `Store.watch` says what is raised then."""
-    channel = connection.open_channel()
-    try:
+    async with connection.channel_of_its_own() as channel:
         await ready(channel)
         carried = await connection.metadata(channel)
         try:
@@ -66,8 +65,6 @@ async def watch(connection: Connection, request: WatchRequest) -> AsyncGenerator
             # Some versions say "permission denied" to a watch whose token is merely too old.
             connection.forget_token(carried)
             raise
-    finally:
-        await channel.close(None)
 
 
 async def _deliver(

@@ -5,8 +5,9 @@ store's own count; a revision put by hand with `etcdctl` counts as any other. No
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from controlplane.catalog.documents import Document, parse, scan
+from controlplane.catalog.documents import Document, parse, readable, scan
 from enchain.chains.errors import NotFoundError
 from enchain.chains.names import ChainName, workload_name
 from enchain.state import keys
@@ -50,8 +51,12 @@ def parse_chain(item: KeyValue) -> Document[chain_pb2.Chain]:
     Raises:
         MalformedError: The value is no chain.
     """
-    document = parse(chain_pb2.Chain, item)
-    document.message.name = str(name_of(item.key) or document.message.name)
+    return named(parse(chain_pb2.Chain, item))
+
+
+def named(document: Document[chain_pb2.Chain]) -> Document[chain_pb2.Chain]:
+    """Name a chain by its key; one put by hand may have left its name out."""
+    document.message.name = str(name_of(document.key) or document.message.name)
     return document
 
 
@@ -87,3 +92,41 @@ async def require(store: Store, name: ChainName) -> Document[chain_pb2.Chain]:
             metadata={"name": str(name)},
         )
     return document
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands where a derived revision belongs.
+
+    Attributes:
+        document: The revision itself, where the same content was saved before.
+        newest: It is the newest of its chain.
+    """
+
+    document: Document[chain_pb2.Chain] | None = None
+    newest: bool = False
+
+
+async def standing(store: Store, name: ChainName) -> Standing:
+    """Read what stands where a revision belongs."""
+    item = await store.get(keys.chain(name.workload, name.chain, name.revision))
+    if item is None:
+        return Standing()
+    best = newest(await revisions(store, name.workload, name.chain))
+    is_newest = best[name.workload, name.chain].key == item.key if best else False
+    return Standing(parse_chain(item), is_newest)
+
+
+async def derived_uses(store: Store, workload: str) -> dict[str, dict[str, str]]:
+    """Answer, by chain id, the engines wanted by step of each chain that was derived from the workload.
+
+    Chains that were put by hand are none of those: deriving them again would turn them into something else.
+    """
+    best = newest(await revisions(store, workload))
+    items = [await store.get(item.key) for item in best.values()]
+    uses: dict[str, dict[str, str]] = {}
+    for document in readable(chain_pb2.Chain, [item for item in items if item]):
+        name = name_of(document.key)
+        if name is not None and document.message.workload_etag:
+            uses[name.chain] = dict(document.message.use)
+    return uses

@@ -1,0 +1,152 @@
+"""The control plane's process: `enchain-controlplane`.
+
+Started by people, `enchain dev` and containers. The order of its life: telemetry, then health
+(NOT_SERVING), then the store, then serving, and only then the announcement. It keeps nothing but what is in
+the store and in the artifact directory, so it may be killed at any time and run in several replicas.
+"""
+
+import asyncio
+import secrets
+import sys
+
+from controlplane.catalog.artifacts import ArtifactCatalog
+from controlplane.catalog.chains import ChainCatalog
+from controlplane.catalog.changes import stamper
+from controlplane.catalog.derivation import Deriver
+from controlplane.catalog.engines import EngineCatalog
+from controlplane.catalog.routes import RouteCatalog
+from controlplane.catalog.schemas import SchemaSource
+from controlplane.catalog.workloads import WorkloadCatalog
+from controlplane.rpc.artifacts import ArtifactServicer
+from controlplane.rpc.chains import ChainServicer
+from controlplane.rpc.engines import EngineServicer
+from controlplane.rpc.workloads import WorkloadServicer
+from controlplane.settings import ControlPlaneSettings, parse
+from enchain.artifacts.store import DirectoryArtifacts
+from enchain.chains.errors import UnavailableError
+from enchain.process.clock import Clock, SystemClock
+from enchain.process.lifecycle import run, write_ready_file
+from enchain.process.logs import configure_logs, get_logger
+from enchain.process.servers import Server
+from enchain.process.telemetry import configure_telemetry
+from enchain.process.tls import TlsFiles
+from enchain.state.etcd import open_store
+from enchain.state.store import Store
+from enchain.v1 import artifact_pb2_grpc, chain_pb2_grpc, engine_pb2_grpc, workload_pb2_grpc
+
+SERVICE = "enchain-controlplane"
+
+DRAIN_SECONDS = 25.0
+"""How long calls may go on after SIGTERM: a save that waits for an engine takes the longest."""
+
+STORE_RETRY_SECONDS = 0.5
+"""How often a store that does not answer is asked again at the start."""
+
+_log = get_logger(__name__)
+
+
+def main() -> None:
+    """Run a control plane until a signal stops it."""
+    settings = parse()
+    configure_logs(SERVICE, level=settings.server.log_level, json=settings.server.log_json)
+
+    async def body(stop: asyncio.Event) -> None:
+        await serve(settings, stop)
+
+    sys.exit(run(body))
+
+
+async def serve(settings: ControlPlaneSettings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set."""
+    server_settings = settings.server
+    identifier = server_settings.name or f"controlplane-{secrets.token_hex(4)}"
+    telemetry = configure_telemetry(
+        SERVICE,
+        otlp_endpoint=server_settings.otlp or None,
+        otlp_tls=server_settings.otlp_tls,
+        metrics_listen=server_settings.metrics_listen or None,
+        metrics_tls=server_settings.tls,
+        allow_insecure=server_settings.allow_insecure,
+        instance=identifier,
+    )
+    server = Server(
+        server_settings.listen, tls=server_settings.tls, allow_insecure=server_settings.allow_insecure
+    )
+    try:
+        await _serve(settings, server, identifier, stop)
+    finally:
+        telemetry.shutdown()
+
+
+async def _serve(
+    settings: ControlPlaneSettings, server: Server, identifier: str, stop: asyncio.Event
+) -> None:
+    etcd = settings.server.etcd
+    store = await open_store(etcd.endpoints, tls=etcd.tls, user=etcd.user, password=etcd.password())
+    try:
+        assemble(
+            server,
+            store,
+            ArtifactCatalog(DirectoryArtifacts(settings.artifacts)),
+            clock=SystemClock(),
+            tls=settings.server.tls,
+        )
+        address = await server.start()
+        try:
+            # Nothing is kept in memory, so the store is in step once it answers.
+            if await _store_answers(store, SystemClock(), stop):
+                await server.serving(True)
+                write_ready_file(settings.server.ready_file, address=address, identifier=identifier)
+                _log.info("serving", address=address, id=identifier)
+            await stop.wait()
+        finally:
+            await server.drain(DRAIN_SECONDS)
+    finally:
+        await store.close()
+
+
+async def _store_answers(store: Store, clock: Clock, stop: asyncio.Event) -> bool:
+    """Wait for the store, however long it takes; false where the process is told to stop meanwhile."""
+    while not stop.is_set():
+        try:
+            status = await store.status()
+        except UnavailableError as error:
+            _log.warning("waiting for the store", fault=error.message)
+            await clock.sleep(STORE_RETRY_SECONDS)
+            continue
+        for warning in status.warnings:
+            _log.warning("unsafe store", warning=warning, version=status.version)
+        return True
+    return False
+
+
+def assemble(
+    server: Server, store: Store, artifacts: ArtifactCatalog, *, clock: Clock, tls: TlsFiles | None = None
+) -> None:
+    """Put the catalogues together and the services onto a server."""
+    stamp = stamper(clock)
+    deriver = Deriver(SchemaSource(store, tls), artifacts)
+    server.add(
+        workload_pb2_grpc.add_WorkloadServiceServicer_to_server,
+        WorkloadServicer(WorkloadCatalog(store, stamp, deriver)),
+        "enchain.v1.WorkloadService",
+    )
+    server.add(
+        chain_pb2_grpc.add_ChainServiceServicer_to_server,
+        ChainServicer(ChainCatalog(store, stamp, deriver), RouteCatalog(store, stamp), store),
+        "enchain.v1.ChainService",
+    )
+    server.add(
+        engine_pb2_grpc.add_EngineRegistryServicer_to_server,
+        EngineServicer(EngineCatalog(store, stamp)),
+        "enchain.v1.EngineRegistry",
+    )
+    server.add(
+        artifact_pb2_grpc.add_ArtifactServiceServicer_to_server,
+        ArtifactServicer(artifacts),
+        "enchain.v1.ArtifactService",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Fixtures: a control plane on real etcd, with and without engines."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from controlplane.catalog.artifacts import ArtifactCatalog
+from controlplane.main import assemble
+from enchain.artifacts.store import DirectoryArtifacts
+from enchain.process.channels import open_channel
+from enchain.process.clock import SystemClock
+from enchain.process.servers import Server
+from enchain.state.store import Store
+from tests.harness.controlplane import FILES, SERVING, Plane
+
+
+@pytest.fixture
+async def plane(store: Store, tmp_path: Path) -> AsyncIterator[Plane]:
+    """A control plane with no engine yet."""
+    async with AsyncExitStack() as stack:
+        server = Server("127.0.0.1:0")
+        artifacts = tmp_path / "artifacts"
+        assemble(server, store, ArtifactCatalog(DirectoryArtifacts(artifacts)), clock=SystemClock())
+        address = await server.start()
+        stack.push_async_callback(server.stop, 0)
+        channel = open_channel(address)
+        stack.push_async_callback(channel.close)
+        yield Plane(store, channel, artifacts, stack)
+
+
+@pytest.fixture
+async def site(plane: Plane) -> Plane:
+    """A control plane with two engines on which `site` can be saved."""
+    await plane.start_engine("files", FILES)
+    await plane.start_engine("serving", SERVING)
+    return plane

@@ -70,10 +70,10 @@ class Backlog:
                 self._durable.popleft()
         return first
 
-    def copy(self) -> "Backlog":
+    def copy(self, *, joined: bool) -> "Backlog":
         """Answer a backlog with the same events, for a new reader. Heartbeats of the past say nothing."""
         other = Backlog()
-        other._durable = deque(self._durable)
+        other._durable = deque(_reattached(event) if joined else event for event in self._durable)
         other._logs = deque(self._logs)
         other._progress = self._progress
         other.dropped = self.dropped
@@ -87,6 +87,16 @@ class Backlog:
         counted.log.dropped += self.dropped
         self.dropped = 0
         return counted
+
+
+def _reattached(event: engine_pb2.StepEvent) -> engine_pb2.StepEvent:
+    """Tell a reader that joins known work so."""
+    if event.WhichOneof("event") != "accepted":
+        return event
+    told = engine_pb2.StepEvent()
+    told.CopyFrom(event)
+    told.accepted.reattached = True
+    return told
 
 
 class Stream:
@@ -180,9 +190,9 @@ class EventLog:
         for stream in list(self._streams):
             stream.end(error)
 
-    def stream(self, token: Token) -> Stream:
+    def stream(self, token: Token, *, joined: bool = False) -> Stream:
         """Open a stream, from the first event kept. The oldest stream gives way beyond the bound."""
-        stream = Stream(token, self._kept.copy(), self._forget)
+        stream = Stream(token, self._kept.copy(joined=joined), self._forget)
         if self.ended:
             stream.end()
             return stream

@@ -342,3 +342,15 @@ def finished(ledger: Ledger, key: Key, result: Mapping[str, Any]) -> Ledger:
 def _replaced(ledger: Ledger, key: Key, **changes: Any) -> Ledger:
     entry = dataclasses.replace(ledger.entries[key.text], **changes)
     return dataclasses.replace(ledger, entries={**ledger.entries, key.text: entry})
+
+
+def newest_handle(ledger: Ledger, key: Key) -> Mapping[str, Any] | None:
+    """Answer the newest handle that a key other than `key` recorded, unless it is destroyed."""
+    others = [(entry.generation, text) for text, entry in ledger.entries.items() if text != key.text]
+    for _, text in sorted(others, reverse=True):
+        entry = ledger.entries[text]
+        if entry.verb == "VERB_DEPROVISION" and (entry.result or {}).get("outcome") == "OUTCOME_SUCCEEDED":
+            return None
+        if entry.handle is not None:
+            return entry.handle
+    return None

@@ -3,6 +3,7 @@
 `enchain.sdk.work` calls it with what the engine answered or raised.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,6 +145,29 @@ def succeeded(
     for name, value in values.items():
         result.outputs[name].CopyFrom(value)
     return result
+
+
+def garbage(speaker: Speaker, outputs: object) -> engine_pb2.StepResult:
+    """The engine answered something that is no mapping of outputs."""
+    kind = type(outputs).__name__
+    return _partial(
+        speaker, Finding(f"the engine answered a {kind} instead of outputs", code="OUTPUTS_MALFORMED")
+    )
+
+
+def telling(speaker: Speaker) -> engine_pb2.StepResult:
+    """The engine answered a secret in plain sight."""
+    finding = Finding(
+        "the outputs hold a secret in plain sight",
+        code="SECRET_IN_OUTPUTS",
+        remedy="Name the output in the engine's secret_outputs.",
+    )
+    return _partial(speaker, finding)
+
+
+def text_of(value: Json) -> str:
+    """Answer a secret output that is no text as text."""
+    return json.dumps(value, default=str)
 
 
 def complete(

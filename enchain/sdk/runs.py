@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -276,7 +276,7 @@ class Runs:
         if not _NAME.fullmatch(name):
             raise OurError(f"{name!r} is no name for a run", reason="INVALID_RUN_NAME")
         directory = self._directory / name
-        while not await asyncio.to_thread(self._settle, directory, tool):
+        while not await _to_its_end(asyncio.to_thread(self._settle, directory, tool)):
             await self._clock.sleep(POLL_SECONDS)
         run = Run(directory, self._tool_lock, self._clock, self._ended)
         await run.begun()
@@ -322,6 +322,16 @@ class Runs:
             raise ExhaustedError(f"the arguments and environment of {directory.name} are too large")
         with _InMemory(spec) as memory:
             return _start_runner(directory, lock.fd, memory)
+
+
+async def _to_its_end(settling: Coroutine[None, None, bool]) -> bool:
+    """Await a thread that may start a tool; a cancellation waits for it, so that none starts unseen."""
+    task = asyncio.ensure_future(settling)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 class _InMemory:

@@ -6,6 +6,7 @@ those that it has seen.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -97,9 +98,9 @@ class FileSecrets:
         for path in [path for path in root.rglob("*") if path.is_file()]:
             if path.relative_to(root).as_posix().startswith(prefix):
                 path.unlink(missing_ok=True)
-        for path in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
-            if path.relative_to(root).as_posix().startswith(prefix.rstrip("/")) and not any(path.iterdir()):
-                path.rmdir()
+                for parent in path.relative_to(root).parents[:-1]:
+                    with contextlib.suppress(OSError):  # it still holds others
+                        (root / parent).rmdir()
 
 
 class Secrets:

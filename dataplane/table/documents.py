@@ -83,6 +83,9 @@ def read(item: KeyValue) -> Document:
         return Document(item.key, item.mod_revision, _content(item))
     except EnchainError as error:
         return Document(item.key, item.mod_revision, None, fault_text(error))
+    except Exception as error:  # noqa: BLE001 - whatever somebody put there, it must not stop the router
+        fault = MalformedError(f"{item.key} cannot be read: {error!r}", reason="UNREADABLE")
+        return Document(item.key, item.mod_revision, None, fault_text(fault))
 
 
 def fault_text(error: EnchainError) -> str:

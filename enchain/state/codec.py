@@ -44,7 +44,8 @@ def decode(kind: type[M], value: bytes, *, key: str = "") -> M:
     """
     message = kind()
     try:
-        json_format.Parse(value, message)
+        # protobuf's parser would take `[]` for an empty message.
+        json_format.Parse(value if value.lstrip()[:1] == b"{" else b"no JSON object", message)
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(
             f"the value of {key or 'a key'} is no {kind.DESCRIPTOR.name}: {error}",

@@ -14,6 +14,8 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_CODES_MAX = 1024
+"""Exit codes kept; the oldest are forgotten beyond it."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -210,18 +212,17 @@ class Offspring:
 
     def adopt(self, pid: int) -> None:
         """Remember a child that was just started."""
+        self._codes.pop(pid, None)  # the number of an earlier one
         self._codes[pid] = None
+        ended = [each for each, code in self._codes.items() if code is not None]
+        for each in ended[: max(0, len(ended) - _CODES_MAX)]:
+            del self._codes[each]
 
     def exit_code(self, pid: int) -> int | None:
         """Answer how a child ended (`-N` by signal N); None where it runs or is nobody's child of ours."""
         if self._codes.get(pid) is None:
             self._codes[pid] = _reap(pid)
         return self._codes[pid]
-
-    def forget(self, pid: int) -> None:
-        """Take notice of a child's end; nobody asks for its code any more."""
-        _reap(pid)
-        self._codes.pop(pid, None)
 
     def reap(self) -> None:
         """Take notice of every child that has ended, so that none stays a zombie."""

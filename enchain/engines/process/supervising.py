@@ -85,6 +85,7 @@ class Supervisor:
         self._pace = pace
         self._watches: dict[str, _Watch] = {}
         self._closings = Closings()
+        self._measuring = asyncio.Lock()
         self._sweeping: asyncio.Task[None] | None = None
         self._measured = clock.monotonic()
 
@@ -146,6 +147,10 @@ class Supervisor:
 
     async def measure(self) -> None:
         """Take a sample of every service that this instance watches."""
+        async with self._measuring:  # a sample that overtakes an older one would count connections twice
+            await self._measure()
+
+    async def _measure(self) -> None:
         watched = [
             Watched(key, launch.identity if launch else None, watch.service.port)
             for key, watch in self._watches.items()

@@ -5,6 +5,7 @@ Each is a named kind of trouble that a caller of `Store` must stand. Production 
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import TypeVar
 
 from enchain.chains.errors import UnavailableError, UnsettledError
@@ -146,21 +147,24 @@ class CutStore(PassingStore):
     ) -> AsyncGenerator[Batch, None]:
         """Deliver revisions until the store is cut off."""
         self._refuse_if_cut()
-        cut = asyncio.create_task(self._cut.wait(), name="wait for a store to be cut off")
         batches = self._store.watch(prefix, start_revision, cluster_id=cluster_id, heard=heard)
-        try:
+        async with aclosing(batches):
             while True:
-                following = asyncio.ensure_future(anext(batches))
-                await asyncio.wait([following, cut], return_when=asyncio.FIRST_COMPLETED)
-                if cut.done():
-                    following.cancel()
-                    await asyncio.wait([following])
-                    self._refuse_if_cut()
-                    raise UnavailableError("the store was cut off", reason="STORE_SILENT")
-                yield following.result()
+                yield await self._next(batches)
+
+    async def _next(self, batches: AsyncGenerator[Batch, None]) -> Batch:
+        """Wait for the next batch, or for the cut."""
+        cut = asyncio.create_task(self._cut.wait(), name="wait for a store to be cut off")
+        following = asyncio.ensure_future(anext(batches))
+        try:
+            await asyncio.wait([following, cut], return_when=asyncio.FIRST_COMPLETED)
+            if cut.done():
+                raise UnavailableError("the store was cut off on purpose", reason="STORE_SILENT")
+            return following.result()
         finally:
             cut.cancel()
-            await batches.aclose()
+            following.cancel()
+            await asyncio.wait([following, cut])
 
     async def _pass(self, call: Awaitable[T]) -> T:
         if self.is_cut:

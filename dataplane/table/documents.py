@@ -92,6 +92,11 @@ def fault_text(error: EnchainError) -> str:
     """Say why something is refused, in one line that fits into a router's presence."""
     where = next((f"{fault.field}: " for fault in error.violations if fault.field), "")
     text = f"{error.reason}: {where if where not in error.message else ''}{error.message}"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """Make one line of a text, short enough for a router's presence."""
     flat = " ".join(text.split())
     return flat if len(flat) <= REASON_CHARACTERS_MAX else f"{flat[: REASON_CHARACTERS_MAX - 1]}…"
 

@@ -6,6 +6,7 @@ storm of writes: what changes meanwhile is told together. Losing a write is no f
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from dataplane.table.following import TableFollower
@@ -15,7 +16,7 @@ from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
 from enchain.state import keys
-from enchain.state.codec import VALUE_BYTES_MAX, encode
+from enchain.state.codec import canonical, encode
 from enchain.state.store import Delete, Put, Store, Txn, put
 from enchain.v1 import origin_pb2, presence_pb2
 
@@ -25,15 +26,30 @@ WRITE_INTERVAL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 """How long to wait after a write that failed."""
 
-REFUSALS_MAX = 100
-"""More of them are counted and left out: 100 at 400 characters stay well below the size of a value."""
+REFUSALS_BYTES_MAX = 32 * 1024
+"""What refusals may take, half of a value. More of them are left out; the log and the gauge have them all."""
 
 _log = get_logger(__name__)
 _failures = meter(__name__).create_counter(
     "enchain.presence.failures", "{write}", "Writes of a router's presence that failed."
 )
 
-assert REFUSALS_MAX * 600 < VALUE_BYTES_MAX, "a presence must always fit"
+
+def those_that_fit(refusals: Sequence[presence_pb2.Refusal]) -> list[presence_pb2.Refusal]:
+    """Answer the first refusals, as many as a presence holds; of each workload one before any second."""
+    first: dict[str, presence_pb2.Refusal] = {}
+    for refusal in refusals:
+        first.setdefault(refusal.workload or refusal.key, refusal)
+    taken = {refusal.key for refusal in first.values()}
+    others = [refusal for refusal in refusals if refusal.key not in taken]
+    fitting: list[presence_pb2.Refusal] = []
+    left = REFUSALS_BYTES_MAX
+    for refusal in [*first.values(), *others]:
+        left -= len(canonical(refusal).encode()) + 1
+        if left < 0:
+            break
+        fitting.append(refusal)
+    return fitting
 
 
 class HeldLease(Protocol):
@@ -123,7 +139,7 @@ class Presence:
             name=self._name,
             address=self._address,
             applied_revision=table.revision,
-            refusals=table.refusals[:REFUSALS_MAX],
+            refusals=those_that_fit(table.refusals),
             draining=self._draining,
         )
         message.start_time.FromDatetime(self._started)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from dataplane.table.documents import Content, Document, place_of, read
+from dataplane.table.documents import Content, Document, place_of, read, shortened
 from enchain.chains.names import workload_name
 from enchain.chains.routes import chains_of
 from enchain.state import keys
@@ -158,7 +158,7 @@ def _missing_chains(
     missing = [chain for chain in chains_of(document.content) if chain not in there]
     if not missing:
         return []
-    reason = f"CHAIN_MISSING: the route leads to {', '.join(missing)}, which does not exist"
+    reason = shortened(f"CHAIN_MISSING: the route leads to what does not exist: {', '.join(missing)}")
     for refusal in standing:
         if (refusal.key, refusal.reason) == (key, reason):
             return [refusal]  # it stands already; a later revision did not cause it
@@ -227,7 +227,8 @@ def _decided(before: Mapping[str, Unit], after: Mapping[str, Unit]) -> Decisions
             applied += sorted(f"engines/{key.removeprefix(keys.ENGINES)}" for key in changed)
         elif old.good != new.good:
             applied.append(workload_name(workload))
-        refused += [refusal for refusal in new.refusals if refusal not in old.refusals]
+        stood = {refusal.key: refusal for refusal in old.refusals}
+        refused += [refusal for refusal in new.refusals if stood.get(refusal.key) != refusal]
         if old.refusals and not new.refusals:
             mended.append(workload_name(workload) if workload else "")
     return Decisions(tuple(applied), tuple(refused), tuple(mended))

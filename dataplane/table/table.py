@@ -13,7 +13,7 @@ from dataplane.table.documents import Content, Document, place_of, read, shorten
 from enchain.chains.names import workload_name
 from enchain.chains.routes import chains_of
 from enchain.state import keys
-from enchain.state.store import Batch, EventKind
+from enchain.state.store import Batch, Event, EventKind
 from enchain.v1 import chain_pb2, engine_pb2, presence_pb2, workload_pb2
 
 Documents = Mapping[str, Document]
@@ -98,9 +98,10 @@ def next_table(table: Table, batch: Batch) -> tuple[Table, Decisions]:
         batch: What changed under `table/`.
     """
     units = dict(table._units)  # noqa: SLF001 - one module, one owner
-    before = {workload: units.get(workload, Unit()) for workload in _touched(batch)}
+    events = _by_workload(batch)
+    before = {workload: units.get(workload, Unit()) for workload in sorted(events)}
     for workload, unit in before.items():
-        changed = _with_events(unit.read, workload, batch)
+        changed = _with_events(unit.read, events[workload])
         units[workload] = (_each_for_itself if workload == NOBODY else _as_a_whole)(
             workload, unit, changed, batch.revision
         )
@@ -110,18 +111,20 @@ def next_table(table: Table, batch: Batch) -> tuple[Table, Decisions]:
     return _assembled(table, batch.revision, units, after), _decided(before, after)
 
 
-def _touched(batch: Batch) -> list[str]:
-    places = [place_of(event.item.key) for event in batch.events]
-    return sorted({place.workload for place in places if not place.passed_over})
-
-
-def _with_events(documents: Documents, workload: str, batch: Batch) -> Documents:
-    """Read what changed of one workload; all else stays read and checked as it was."""
-    changed = dict(documents)
+def _by_workload(batch: Batch) -> dict[str, list[Event]]:
+    """Group what changed by the workload that it belongs to; leave out what routers do not act on."""
+    grouped: dict[str, list[Event]] = {}
     for event in batch.events:
         place = place_of(event.item.key)
-        if place.passed_over or place.workload != workload:
-            continue
+        if not place.passed_over:
+            grouped.setdefault(place.workload, []).append(event)
+    return grouped
+
+
+def _with_events(documents: Documents, events: Iterable[Event]) -> Documents:
+    """Read what changed of one workload; all else stays read and checked as it was."""
+    changed = dict(documents)
+    for event in events:
         if event.kind is EventKind.PUT:
             changed[event.item.key] = read(event.item)
         else:

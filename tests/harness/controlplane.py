@@ -129,7 +129,7 @@ class Plane:
             state=engine_pb2.EngineInstance.STATE_READY,
             artifact_inputs=["module"],
         )
-        servicer = SchemaEngine(instance, answer)
+        servicer = SchemaEngine(instance, answer)  # type: ignore[abstract]  # the rest is UNIMPLEMENTED
         server = Server("127.0.0.1:0")
         server.add(
             protocol_grpc.add_ProvisioningEngineServicer_to_server,

@@ -26,7 +26,7 @@ async def plane(store: Store, tmp_path: Path) -> AsyncIterator[Plane]:
         address = await server.start()
         stack.push_async_callback(server.stop, 0)
         channel = open_channel(address)
-        stack.push_async_callback(channel.close)
+        stack.push_async_callback(channel.close, None)
         yield Plane(store, channel, artifacts, stack)
 
 

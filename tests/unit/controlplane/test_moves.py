@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from controlplane.catalog.audit import Caller
 from controlplane.catalog.changes import Stamp
@@ -97,8 +98,8 @@ def test_the_audit_record_holds_both_routes_and_the_method() -> None:
 
     assert entry.method == CALLER.method
     assert entry.target == "workloads/site/route"
-    assert entry.before["shares"][0]["chain"] == DEFAULT
-    assert entry.after["shares"][0]["chain"] == OTHER
+    assert MessageToDict(entry.before)["shares"][0]["chain"] == DEFAULT
+    assert MessageToDict(entry.after)["shares"][0]["chain"] == OTHER
     assert entry.etag_before == route().etag
 
 

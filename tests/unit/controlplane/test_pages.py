@@ -11,7 +11,8 @@ LETTERS = [chr(ord("a") + i) for i in range(7)]
 
 
 def test_pages_put_together_are_the_whole_list_in_order() -> None:
-    seen, token = [], ""
+    seen: list[str] = []
+    token = ""
     while True:
         shown, token = cut(LETTERS, page_of("List", 3, token), str)
         seen += shown

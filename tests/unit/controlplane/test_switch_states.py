@@ -4,7 +4,16 @@ import itertools
 
 import pytest
 
-from controlplane.switching.states import AT_ONCE, DONE, ROLLED_BACK, TRANSITIONS, VALIDATING, advance, is_end
+from controlplane.switching.states import (
+    AT_ONCE,
+    DONE,
+    ROLLED_BACK,
+    TRANSITIONS,
+    VALIDATING,
+    State,
+    advance,
+    is_end,
+)
 from enchain.chains.errors import OurError
 from enchain.v1.chain_pb2 import ChainSwitch
 
@@ -28,7 +37,7 @@ def test_every_state_is_reached_and_every_state_leads_to_an_end() -> None:
 
 
 @pytest.mark.parametrize(("state", "following"), list(itertools.product(STATES, STATES)))
-def test_only_what_the_table_says_may_follow(state: int, following: int) -> None:
+def test_only_what_the_table_says_may_follow(state: State, following: State) -> None:
     if following in TRANSITIONS[state]:
         assert advance(state, following) == following
     else:

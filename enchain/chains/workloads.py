@@ -50,7 +50,8 @@ def check(workload: workload_pb2.Workload) -> workload_pb2.Workload:
         *_step_faults(normal.steps),
         *profile_faults(normal),
     ]
-    if not any(v.field.startswith("inputs") for v in found):
+    # Expressions can be held only against inputs and steps that have proper names.
+    if not any(v.field.startswith("inputs") or v.field.endswith("].name") for v in found):
         found += _wiring_faults(normal)
     refuse(found, normal.name or "the workload")
     return normal

@@ -28,6 +28,9 @@ from enchain.process.tracing import traced_call
 MAXIMUM_CONCURRENT_RPCS = 10_000
 """Calls beyond it are refused by gRPC with RESOURCE_EXHAUSTED: memory stays bounded, streams included."""
 
+LAST_CALLS_SECONDS = 1.0
+"""What calls get that arrive between the last one's end and the end of listening."""
+
 _OPTIONS: dict[str, int] = {
     # Two servers on one port would share its calls by chance, and hide a wrong --listen.
     "grpc.so_reuseport": 0,
@@ -136,7 +139,8 @@ class Server:
         except TimeoutError:
             _log.warning("drain deadline passed with calls running", calls=self.in_flight)
         left = self.in_flight
-        await self.stop(0)
+        # A call that came in at the very last may still end, unless time is up already.
+        await self.stop(0 if left else LAST_CALLS_SECONDS)
         return left
 
     async def stop(self, grace_seconds: float) -> None:

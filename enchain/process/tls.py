@@ -33,13 +33,23 @@ class TlsFiles:
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
     """Read the files of a listener; with an authority, clients must show a certificate (mutual TLS).
 
+    They are read again for every new connection, so that certificates can be renewed under a running server.
+    Where they cannot be read then, the earlier ones go on.
+
     Raises:
         InvalidArgumentError: A file cannot be read or holds no PEM.
     """
-    pair = (_pem(files.key, "tls.key"), _pem(files.certificate, "tls.certificate"))
-    authority = _pem(files.authority, "tls.authority") if files.authority else None
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=authority, require_client_auth=authority is not None
+
+    def again() -> grpc.ServerCertificateConfiguration | None:
+        try:
+            return _configuration(files)
+        except InvalidArgumentError:
+            return None  # half-way through being replaced; gRPC keeps what it has
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(files),
+        again,  # type: ignore[arg-type]  # its stub knows nothing of None
+        require_client_authentication=files.authority is not None,
     )
 
 
@@ -84,6 +94,12 @@ def require_safe(listen: str, tls: TlsFiles | None, *, allow_insecure: bool, fie
         metadata={"listen": listen},
         violations=[Violation(field, f"{listen} is not loopback and TLS is off", "INSECURE_LISTENER")],
     )
+
+
+def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
+    pair = (_pem(files.key, "tls.key"), _pem(files.certificate, "tls.certificate"))
+    authority = _pem(files.authority, "tls.authority") if files.authority else None
+    return grpc.ssl_server_certificate_configuration([pair], root_certificates=authority)
 
 
 def _pem(path: Path, field: str) -> bytes:

@@ -69,6 +69,28 @@ async def test_a_server_with_a_foreign_or_misnamed_certificate_is_refused(tmp_pa
     assert echo.seen == []
 
 
+async def test_renewed_certificates_are_used_without_a_restart(tmp_path: Path) -> None:
+    old, new = make_authority(tmp_path / "old"), make_authority(tmp_path / "new")
+    served = issue(old, "server")
+    echo = Echo()
+    async with serving(echo, served) as address:
+        assert not await refused(address, issue(old, "client"))
+
+        renewed = issue(new, "server")
+        for before, after in zip(
+            (served.key, served.certificate, old.path),
+            (renewed.key, renewed.certificate, new.path),
+            strict=True,
+        ):
+            after.replace(before)
+        new_client = issue(new, "client")
+
+        assert not await refused(address, TlsFiles(new_client.certificate, new_client.key, old.path))
+
+        served.certificate.unlink()
+        assert not await refused(address, TlsFiles(new_client.certificate, new_client.key, old.path))
+
+
 async def test_without_an_authority_a_server_asks_nobody_for_a_certificate(tmp_path: Path) -> None:
     authority = make_authority(tmp_path)
     server = issue(authority, "server")

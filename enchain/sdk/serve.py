@@ -69,11 +69,24 @@ class EngineSettings:
     heartbeat_seconds: float = 5.0
 
 
-def main(engine: Engine | Callable[[], Engine], argv: Sequence[str] | None = None) -> int:
-    """Serve an engine until told to stop; the whole of an engine's console script. Answers the exit code."""
+def main(
+    engine: Engine | Callable[[], Engine],
+    argv: Sequence[str] | None = None,
+    *,
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> int:
+    """Serve an engine until told to stop; the whole of an engine's console script. Answers the exit code.
+
+    Args:
+        engine: The engine, or what makes it.
+        argv: The command line; by default the process's own.
+        parents: Flags of the engine's own, which its `main` has read already (`parse_known_args`).
+    """
     made = engine if isinstance(engine, Engine) else engine()
     parser = argparse.ArgumentParser(
-        prog=f"enchain-engine-{made.name}", description=f"Serves the engine {made.name} {made.version}."
+        prog=f"enchain-engine-{made.name}",
+        description=f"Serves the engine {made.name} {made.version}.",
+        parents=parents,
     )
     add_server_flags(parser)
     _add_engine_flags(parser, made)
@@ -201,7 +214,8 @@ class _Process:
         servicers.add_to(self._server, servicer)
         bound = await self._server.start()
         registration.message.address = self._own.advertise or _reachable(bound)
-        await self._engine.start(Host(self._own.instance, self._own.scope, registration.message.address))
+        address = registration.message.address
+        await self._engine.start(Host(self._own.instance, self._own.scope, address, self._runner.secrets))
         try:
             async with Tasks() as tasks:
                 tasks.start("sweeping of spent ledgers", sweep_for_ever(self._scope, self._clock))

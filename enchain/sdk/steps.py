@@ -104,6 +104,11 @@ class StepRunner:
         self._doors: weakref.WeakValueDictionary[WorkId, asyncio.Lock] = weakref.WeakValueDictionary()
 
     @property
+    def secrets(self) -> SecretStore:
+        """Where secrets lie, for what the engine does outside of steps."""
+        return self._workshop.secrets
+
+    @property
     def running(self) -> int:
         """Pieces of work that run here."""
         return len(self._living)

@@ -74,7 +74,7 @@ class EngineHarness:
 
     async def __aenter__(self) -> Self:
         """Start the engine."""
-        await self._engine.start(Host(self._instance, self._scope, "harness"))
+        await self._engine.start(Host(self._instance, self._scope, "harness", self.runner.secrets))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -7,7 +7,7 @@ then files, then process; and backwards when it is removed.
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 
 from enchain.chains.values import Json
@@ -96,6 +96,10 @@ class Applying:
             service = await self._bring_up(step, service)
         except (StepFailedError, CancelledStepError) as failure:
             failure.left_behind = not await self._fall_back(step, service)
+            raise
+        except asyncio.CancelledError:
+            if step.cancelled:  # else the instance ends, and the step is taken up again from here
+                await self._fall_back(step, service)
             raise
         (service.home / PREVIOUS_SPEC).unlink(missing_ok=True)
         port = service.port if wants_port(step.inputs) else None
@@ -218,7 +222,7 @@ class Applying:
         rule = (standing or spec).stop
         await stop_service(self._registry, service, rule, self._clock, grace_seconds=self._seconds_left(step))
         old = {*(standing.files if standing else ()), *(previous.files if previous else ())}
-        await asyncio.to_thread(lay_down, root, spec.files, previous=old)
+        await _to_its_end(asyncio.to_thread(lay_down, root, spec.files, previous=old))
         write_spec_file(service.home, spec)
         begin_anew(service.home / LOG)
         step.progress(f"starting {spec.argv[0]}")
@@ -274,6 +278,16 @@ class Applying:
         """Answer how long may be waited, so that there is still time to clean up before the deadline."""
         left = (step.deadline - self._clock.now()).total_seconds()
         return max(0.0, left - min(_CLEANUP_SECONDS, left / 2))
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Await work that a cancellation must not leave going on behind our back."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _refuse_cancelled(step: Step) -> None:

@@ -1,5 +1,6 @@
 """Real services through the process engine: served, changed, refused and removed without a trace."""
 
+import asyncio
 import json
 import os
 import sys
@@ -86,6 +87,42 @@ async def test_two_works_get_two_ports(instance: Instance) -> None:
 
     assert one["port"] != two["port"]
     assert [await fetch(one["url"]), await fetch(two["url"])] == ["one", "two"]
+
+
+async def test_works_that_begin_at_once_get_ports_of_their_own(scope: Path) -> None:
+    one, two = await Instance(scope).start(), await Instance(scope).start()
+
+    outputs = await asyncio.gather(
+        *(each.apply(SITE, work=f"R{number}/serve") for number, each in enumerate([one, two] * 4))
+    )
+
+    assert len({each["port"] for each in outputs}) == 8
+    assert [await fetch(each["url"]) for each in outputs] == ["hello"] * 8
+    await asyncio.gather(*(one.destroy(work=f"R{number}/serve") for number in range(8)))
+    assert processes_of(scope) == []
+    await one.engine.stop()
+    await two.engine.stop()
+
+
+@pytest.mark.parametrize(
+    "seen", ["services/*.json", "files/a", "spec.json", "ticket-*", "log", "process-*.json", "up"]
+)
+async def test_a_step_broken_off_anywhere_is_finished_by_another_instance(scope: Path, seen: str) -> None:
+    inputs = {"run": ["sh", "-c", "touch up; exec sleep 600"], "files": {"a": "b"}}
+    first = await Instance(scope).start()
+    broken = asyncio.create_task(first.apply(inputs), name="a step to break off")
+    await eventually(lambda: paths_named(scope, seen) or broken.done())
+    broken.cancel()
+    await asyncio.gather(broken, return_exceptions=True)
+    await first.engine.stop()
+
+    second = await Instance(scope).start()
+    outputs = await second.apply(inputs)
+
+    assert processes_of(scope) == [outputs["pid"]]
+    await second.destroy()
+    assert processes_of(scope) == []
+    await second.engine.stop()
 
 
 async def test_a_range_without_a_free_port_fails_clean(scope: Path) -> None:

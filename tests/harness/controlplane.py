@@ -164,6 +164,10 @@ class Plane:
             by_hand.ClearField(name)
         await put(self.store, [Put(keys.chain("site", chain, revision), encode(by_hand))])
 
+    async def put_raw(self, key: str, content: bytes) -> None:
+        """Write any bytes by hand."""
+        await put(self.store, [Put(key, content)])
+
     async def delete_key(self, key: str) -> None:
         """Delete a key by hand."""
         await self.store.commit(Txn(success=(Delete(key),)))

@@ -89,7 +89,7 @@ def planned(layout: Layout) -> list[Planned]:
 
 
 def _lease(layout: Layout) -> tuple[str, ...]:
-    return ("--lease-ttl", str(layout.lease_seconds))
+    return ("--lease-seconds", str(layout.lease_seconds))
 
 
 def _instance(layout: Layout, engine: str, number: int) -> Planned:

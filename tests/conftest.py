@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from enchain.state import keys
 from enchain.state.etcd import open_store
 from enchain.state.memory import MemoryStore
 from enchain.state.server import LocalEtcd
@@ -31,7 +30,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def store(etcd: str) -> AsyncIterator[Store]:
     """Store on the shared etcd, with nothing under `/enchain/`."""
     store = await open_store([etcd])
-    await store.commit(Txn(success=(Delete(keys.ROOT, prefix=True),)))
+    await store.commit(Txn(success=(Delete("/enchain/", prefix=True),)))
     yield store
     await store.close()
 

@@ -739,6 +739,11 @@ class AuthStub:
                 request_serializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.SerializeToString,
                 response_deserializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.FromString,
                 _registered_method=True)
+        self.UserChangePassword = channel.unary_unary(
+                '/etcdserverpb.Auth/UserChangePassword',
+                request_serializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserChangePasswordRequest.SerializeToString,
+                response_deserializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserChangePasswordResponse.FromString,
+                _registered_method=True)
         self.UserGrantRole = channel.unary_unary(
                 '/etcdserverpb.Auth/UserGrantRole',
                 request_serializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleRequest.SerializeToString,
@@ -776,6 +781,13 @@ class AuthServicer:
 
     def UserAdd(self, request, context):
         """Makes a user.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UserChangePassword(self, request, context):
+        """Gives a user another password, and ends its tokens.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -819,6 +831,11 @@ def add_AuthServicer_to_server(servicer, server):
                     servicer.UserAdd,
                     request_deserializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.FromString,
                     response_serializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.SerializeToString,
+            ),
+            'UserChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.UserChangePassword,
+                    request_deserializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserChangePasswordRequest.FromString,
+                    response_serializer=enchain_dot_etcd_dot_rpc__pb2.AuthUserChangePasswordResponse.SerializeToString,
             ),
             'UserGrantRole': grpc.unary_unary_rpc_method_handler(
                     servicer.UserGrantRole,
@@ -918,6 +935,33 @@ class Auth:
             '/etcdserverpb.Auth/UserAdd',
             enchain_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.SerializeToString,
             enchain_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UserChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/etcdserverpb.Auth/UserChangePassword',
+            enchain_dot_etcd_dot_rpc__pb2.AuthUserChangePasswordRequest.SerializeToString,
+            enchain_dot_etcd_dot_rpc__pb2.AuthUserChangePasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,7 +19,7 @@ from enchain.chains.errors import EnchainError, InvalidArgumentError, Unavailabl
 from enchain.etcd import rpc_pb2, rpc_pb2_grpc
 from enchain.process.channels import open_channel
 from enchain.process.tls import TlsFiles
-from enchain.state.etcd_errors import StaleTokenError, UnreachableError, explain, explain_silence
+from enchain.state.etcd_errors import StaleTokenError, explain, explain_silence, unreachable
 
 T = TypeVar("T")
 Metadata = tuple[tuple[str, str], ...]
@@ -239,12 +239,12 @@ async def ready(channel: grpc.aio.Channel) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
             while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
                 if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                    raise UnreachableError("no connection to etcd could be made")
+                    raise unreachable("no connection to etcd could be made")
                 await channel.wait_for_state_change(state)
     except TimeoutError:
-        raise UnreachableError(f"no connection to etcd within {CONNECT_SECONDS} s") from None
+        raise unreachable(f"no connection to etcd within {CONNECT_SECONDS} s") from None
     except grpc.aio.UsageError:
-        raise UnreachableError("the connection to etcd was closed") from None
+        raise unreachable("the connection to etcd was closed") from None
 
 
 async def answered(call: Awaitable[T], *, mutation: bool) -> T:
@@ -265,4 +265,4 @@ async def answered(call: Awaitable[T], *, mutation: bool) -> T:
         raise explain_silence("the connection was closed", mutation=mutation) from None
     except grpc.aio.UsageError as error:
         # The channel was closed before the call began.
-        raise UnreachableError("the connection to etcd was closed") from error
+        raise unreachable("the connection to etcd was closed") from error

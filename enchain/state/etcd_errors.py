@@ -89,6 +89,13 @@ def is_compacted(details: str) -> bool:
     return COMPACTED_TEXT in details
 
 
+def unreachable(message: str) -> UnreachableError:
+    """Answer the error for a call that never left."""
+    return UnreachableError(
+        message, remedy="Check that etcd runs and that its address is right.", retry_after=RETRY_AFTER_SECONDS
+    )
+
+
 def explain(code: grpc.StatusCode, details: str, *, mutation: bool) -> EnchainError:
     """Turn a gRPC status into one of our errors.
 
@@ -107,7 +114,7 @@ def explain(code: grpc.StatusCode, details: str, *, mutation: bool) -> EnchainEr
             )
     said = f"{code.name}: {details}"
     if code is grpc.StatusCode.UNAVAILABLE and details.startswith(NEVER_LEFT):
-        return UnreachableError(f"etcd cannot be reached ({said})", retry_after=RETRY_AFTER_SECONDS)
+        return unreachable(f"etcd cannot be reached ({said})")
     if code in _REFUSALS:
         return OurError(f"etcd refused what it should not have been asked ({said})", reason="STORE_REFUSED")
     return explain_silence(said, mutation=mutation)

@@ -1,7 +1,7 @@
 """Sweeping: ledgers of things long destroyed are deleted, so that a scope does not grow for ever.
 
-`enchain.sdk.serve` does it at start and every hour. A ledger is also a tombstone that refuses late callers, so
-it goes only once no call that it must refuse can still come.
+`enchain.sdk.serve` does it at start and every hour. A ledger is also a tombstone that refuses late callers,
+so it goes only once no call that it must refuse can still come.
 """
 
 import asyncio

@@ -29,7 +29,6 @@ from enchain.v1 import (
     engine_pb2_grpc,
     operation_pb2,
     presence_pb2,
-    workload_pb2,
     workload_pb2_grpc,
 )
 
@@ -194,48 +193,6 @@ class Plane:
         if refused:
             presence.refusals.add(workload=refused, key="some/key", reason="BAD", revision=applied)
         await put(self.store, [Put(keys.router(name), encode(presence))])
-
-
-def site_workload(**changes: Any) -> workload_pb2.Workload:
-    """A workload of two steps: `configure` by `files`, or by `serving`; `serve` by `serving`."""
-    workload = workload_pb2.Workload(
-        description="A small web site",
-        inputs=struct({"name": "string", "size": {"type": "string", "default": "small"}}),
-        steps=[
-            workload_pb2.Step(
-                name="configure",
-                implementations=[
-                    implementation("files", {"name": "${inputs.name}"}),
-                ],
-            ),
-            workload_pb2.Step(
-                name="serve",
-                implementations=[
-                    implementation("serving", {"files": "${steps.configure.outputs.files}"}),
-                    implementation("files", {"name": "${inputs.name}-served"}),
-                ],
-            ),
-        ],
-    )
-    workload.outputs["url"].string_value = "${steps.serve.outputs.url}"
-    workload.MergeFrom(workload_pb2.Workload(**changes))
-    return workload
-
-
-def implementation(engine: str, inputs: Mapping[str, str]) -> workload_pb2.Implementation:
-    """One implementation with string inputs."""
-    made = workload_pb2.Implementation(engine=engine)
-    for name, text in inputs.items():
-        made.inputs[name].string_value = text
-    return made
-
-
-async def save_site(plane: Plane, **changes: Any) -> workload_pb2.Workload:
-    """Create the workload `site`."""
-    saved: workload_pb2.Workload = await plane.workloads.CreateWorkload(
-        workload_pb2.CreateWorkloadRequest(workload_id="site", workload=site_workload(**changes))
-    )
-    return saved
 
 
 async def refusal(call: Awaitable[Any]) -> EnchainError:

@@ -14,6 +14,7 @@ from enchain.process.clock import SystemClock
 from enchain.process.servers import Server
 from enchain.state.store import Store
 from tests.harness.controlplane import FILES, SERVING, Plane
+from tests.harness.site import create_chain, save_site
 
 
 @pytest.fixture
@@ -36,3 +37,11 @@ async def site(plane: Plane) -> Plane:
     await plane.start_engine("files", FILES)
     await plane.start_engine("serving", SERVING)
     return plane
+
+
+@pytest.fixture
+async def saved(site: Plane) -> Plane:
+    """The workload `site` with the chains `default` and `via-files`, routed to `default`."""
+    await save_site(site)
+    await create_chain(site, "via-files", {"serve": "files"})
+    return site

@@ -13,7 +13,8 @@ from enchain.artifacts.packing import MEDIA_TYPE, pack
 from enchain.artifacts.store import ARCHIVE_BYTES_MAX
 from enchain.chains.errors import EnchainError, ExhaustedError, InvalidArgumentError, NotFoundError
 from enchain.v1 import artifact_pb2, workload_pb2
-from tests.harness.controlplane import Plane, refusal, site_workload
+from tests.harness.controlplane import Plane, refusal
+from tests.harness.site import site_workload
 
 CHUNK = 256 * 1024
 

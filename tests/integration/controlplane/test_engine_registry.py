@@ -13,7 +13,8 @@ from enchain.chains.errors import (
     PreconditionError,
 )
 from enchain.v1 import diagnostic_pb2, engine_pb2
-from tests.harness.controlplane import FILES, Plane, refusal, save_site
+from tests.harness.controlplane import FILES, Plane, refusal
+from tests.harness.site import save_site
 
 ANSIBLE = engine_pb2.Engine(
     description="Plays playbooks",

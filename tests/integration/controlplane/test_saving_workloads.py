@@ -1,64 +1,31 @@
 """Saving, reading and deleting workloads, over gRPC and on real etcd."""
 
 import asyncio
-from typing import Any
 
 import grpc
-import pytest
-from google.protobuf import field_mask_pb2
 
 from enchain.chains.errors import (
     AlreadyExistsError,
     ConflictError,
-    EnchainError,
     InvalidArgumentError,
     NotFoundError,
     PreconditionError,
     UnavailableError,
 )
-from enchain.process.statuses import from_rpc_error
 from enchain.state import keys
 from enchain.state.codec import decode
 from enchain.v1 import chain_pb2, presence_pb2, workload_pb2
-from tests.harness.controlplane import (
-    FILES,
-    Plane,
+from tests.harness.controlplane import FILES, Plane, refusal
+from tests.harness.site import (
+    create_chain,
+    edit_site,
+    get_chain,
+    get_route,
     implementation,
-    refusal,
     save_site,
     site_workload,
+    update,
 )
-
-
-async def get_chain(plane: Plane, chain: str = "default") -> chain_pb2.Chain:
-    name = f"workloads/site/chains/{chain}"
-    found: chain_pb2.Chain = await plane.chains.GetChain(chain_pb2.GetChainRequest(name=name))
-    return found
-
-
-async def get_route(plane: Plane) -> chain_pb2.Route:
-    found: chain_pb2.Route = await plane.chains.GetRoute(
-        chain_pb2.GetRouteRequest(name="workloads/site/route")
-    )
-    return found
-
-
-async def create_chain(plane: Plane, chain_id: str, **use: str) -> chain_pb2.Chain:
-    made: chain_pb2.Chain = await plane.chains.CreateChain(
-        chain_pb2.CreateChainRequest(
-            parent="workloads/site", chain_id=chain_id, chain=chain_pb2.Chain(use=use)
-        )
-    )
-    return made
-
-
-async def update(plane: Plane, workload: workload_pb2.Workload, *paths: str, **fields: Any) -> Any:
-    workload.name = "workloads/site"
-    return await plane.workloads.UpdateWorkload(
-        workload_pb2.UpdateWorkloadRequest(
-            workload=workload, update_mask=field_mask_pb2.FieldMask(paths=paths), **fields
-        )
-    )
 
 
 async def test_the_first_save_makes_the_default_chain_and_a_route_to_it(site: Plane) -> None:
@@ -121,12 +88,10 @@ async def test_creating_another_one_of_the_same_name_is_refused(site: Plane) -> 
 
 async def test_editing_derives_every_chain_again_and_moves_no_route(site: Plane) -> None:
     await save_site(site)
-    via_files = await create_chain(site, "via-files", serve="files")
+    via_files = await create_chain(site, "via-files", {"serve": "files"})
     default, route = await get_chain(site), await get_route(site)
 
-    edited = site_workload()
-    edited.steps[0].implementations[0].inputs["size"].string_value = "large"
-    saved = await update(site, edited)
+    saved = await edit_site(site)
 
     assert await get_route(site) == route
     new_default, new_via = await get_chain(site), await get_chain(site, "via-files")
@@ -143,9 +108,7 @@ async def test_editing_derives_every_chain_again_and_moves_no_route(site: Plane)
 async def test_going_back_to_earlier_content_makes_the_earlier_revision_the_newest(site: Plane) -> None:
     await save_site(site)
     first = await get_chain(site)
-    edited = site_workload()
-    edited.steps[0].implementations[0].inputs["size"].string_value = "large"
-    await update(site, edited)
+    await edit_site(site)
 
     back = site_workload()
     saved = await update(site, back)
@@ -244,91 +207,6 @@ async def test_validating_answers_what_would_be_saved_and_writes_nothing(site: P
     assert await site.contents() == before
 
 
-def missing_step() -> workload_pb2.Workload:
-    workload = site_workload()
-    del workload.steps[1].implementations[:]
-    return workload
-
-
-def later_step() -> workload_pb2.Workload:
-    workload = site_workload()
-    workload.steps[0].implementations[0].inputs["name"].string_value = "${steps.serve.outputs.url}"
-    return workload
-
-
-def unknown_version() -> workload_pb2.Workload:
-    workload = site_workload()
-    workload.steps[0].implementations[0].version = "9.9"
-    return workload
-
-
-def unknown_engine() -> workload_pb2.Workload:
-    workload = site_workload()
-    workload.steps[0].implementations[0].engine = "nowhere"
-    return workload
-
-
-def unknown_input() -> workload_pb2.Workload:
-    workload = site_workload()
-    workload.steps[0].implementations[0].inputs["colour"].string_value = "red"
-    return workload
-
-
-def unknown_output() -> workload_pb2.Workload:
-    workload = site_workload()
-    workload.outputs["more"].string_value = "${steps.serve.outputs.colour}"
-    return workload
-
-
-def unknown_artifact() -> workload_pb2.Workload:
-    workload = site_workload()
-    workload.steps[0].implementations[0].artifacts["module"].digest = "sha256:" + "0" * 64
-    return workload
-
-
-def too_large() -> workload_pb2.Workload:
-    workload = site_workload()
-    workload.steps[0].implementations[0].inputs["name"].string_value = "x" * 70_000
-    return workload
-
-
-REFUSED = [
-    (missing_step, "INVALID_ARGUMENT", "MISSING_IMPLEMENTATION", "steps[1].implementations"),
-    (later_step, "INVALID_ARGUMENT", None, "steps[0].implementations[0].inputs.name"),
-    (unknown_version, "FAILED_PRECONDITION", "NO_ENGINE_INSTANCE", "steps[0].implementations[0]"),
-    (unknown_engine, "FAILED_PRECONDITION", "NO_ENGINE_INSTANCE", "steps[0].implementations[0]"),
-    (unknown_input, "INVALID_ARGUMENT", None, "steps[0].implementations[0].inputs.colour"),
-    (unknown_output, "INVALID_ARGUMENT", None, "outputs.more"),
-    (
-        unknown_artifact,
-        "NOT_FOUND",
-        "ARTIFACT_NOT_FOUND",
-        "steps[0].implementations[0].artifacts.module",
-    ),
-    (too_large, "RESOURCE_EXHAUSTED", "VALUE_TOO_LARGE", None),
-]
-
-
-@pytest.mark.parametrize(("make", "code", "reason", "field"), REFUSED)
-async def test_what_is_wrong_is_refused_with_its_place_and_nothing_is_written(
-    site: Plane, make: Any, code: str, reason: str | None, field: str | None
-) -> None:
-    before = await site.contents()
-
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await site.workloads.CreateWorkload(
-            workload_pb2.CreateWorkloadRequest(workload_id="site", workload=make())
-        )
-
-    assert caught.value.code().name == code
-    error = await refusal(
-        site.workloads.CreateWorkload(workload_pb2.CreateWorkloadRequest(workload_id="site", workload=make()))
-    )
-    assert reason in (None, error.reason)
-    assert field is None or field in [fault.field for fault in error.violations]
-    assert await site.contents() == before
-
-
 async def test_an_engine_without_an_instance_comes_with_the_remedy(plane: Plane) -> None:
     await plane.start_engine("files", FILES)
 
@@ -379,7 +257,7 @@ async def test_the_newest_version_that_runs_is_taken_where_none_is_wanted(site: 
 
 async def test_a_named_chain_that_no_longer_fits_stops_the_save(site: Plane) -> None:
     await save_site(site)
-    await create_chain(site, "via-files", serve="files")
+    await create_chain(site, "via-files", {"serve": "files"})
     edited = site_workload()
     del edited.steps[1].implementations[1]
     before = await site.contents()
@@ -390,110 +268,6 @@ async def test_a_named_chain_that_no_longer_fits_stops_the_save(site: Plane) -> 
     assert error.reason == "CHAIN_DOES_NOT_FIT"
     assert "via-files" in error.remedy
     assert await site.contents() == before
-
-
-async def test_workloads_come_in_pages_that_stay_whole_while_others_come_and_go(site: Plane) -> None:
-    names = [f"w{i}" for i in range(5)]
-    for name in names:
-        await site.workloads.CreateWorkload(
-            workload_pb2.CreateWorkloadRequest(workload_id=name, workload=site_workload())
-        )
-    first = await site.workloads.ListWorkloads(workload_pb2.ListWorkloadsRequest(page_size=2))
-    await site.workloads.DeleteWorkload(workload_pb2.DeleteWorkloadRequest(name="workloads/w0"))
-    await site.workloads.CreateWorkload(
-        workload_pb2.CreateWorkloadRequest(workload_id="a-new", workload=site_workload())
-    )
-
-    rest = await site.workloads.ListWorkloads(
-        workload_pb2.ListWorkloadsRequest(page_size=9, page_token=first.next_page_token)
-    )
-
-    assert [each.name for each in first.workloads] == ["workloads/w0", "workloads/w1"]
-    assert [each.name for each in rest.workloads] == ["workloads/w2", "workloads/w3", "workloads/w4"]
-    assert rest.next_page_token == ""
-
-
-async def test_a_page_token_of_another_list_is_refused(site: Plane) -> None:
-    await save_site(site)
-    await create_chain(site, "via-files", serve="files")
-    chains = await site.chains.ListChains(chain_pb2.ListChainsRequest(parent="workloads/site", page_size=1))
-
-    error = await refusal(
-        site.workloads.ListWorkloads(workload_pb2.ListWorkloadsRequest(page_token=chains.next_page_token))
-    )
-
-    assert chains.next_page_token
-    assert [fault.field for fault in error.violations] == ["page_token"]
-
-
-async def delete(plane: Plane, **fields: Any) -> EnchainError | None:
-    try:
-        await plane.workloads.DeleteWorkload(
-            workload_pb2.DeleteWorkloadRequest(name="workloads/site", **fields)
-        )
-    except grpc.aio.AioRpcError as error:
-        return from_rpc_error(error)
-    return None
-
-
-async def test_deleting_a_workload_takes_chains_and_route_with_it(site: Plane) -> None:
-    saved = await save_site(site)
-    await create_chain(site, "via-files", serve="files")
-
-    assert await delete(site, etag=saved.etag) is None
-
-    left = [key for key in await site.contents() if "/live/" not in key and "/audit/" not in key]
-    assert left == []
-
-
-@pytest.mark.parametrize("kind", ["resource", "operation"])
-async def test_a_workload_that_is_in_use_is_not_deleted(site: Plane, kind: str) -> None:
-    await save_site(site)
-    chain = (await get_chain(site)).name
-    if kind == "resource":
-        await site.put_resource("r1", chain)
-    else:
-        await site.put_active("01J0000000000000000000000A", chain)
-    before = await site.contents()
-
-    error = await delete(site)
-
-    assert isinstance(error, PreconditionError)
-    assert error.reason == "IN_USE"
-    assert await site.contents() == before
-
-
-async def test_resources_of_other_workloads_are_no_hindrance(site: Plane) -> None:
-    await save_site(site)
-    await site.put_resource("r1", "workloads/sites/chains/default@abc", workload="workloads/sites")
-
-    assert await delete(site) is None
-
-
-async def test_a_deletion_with_a_stale_etag_or_only_tried_deletes_nothing(site: Plane) -> None:
-    await save_site(site)
-    before = await site.contents()
-
-    error = await delete(site, etag="stale")
-    assert await delete(site, validate_only=True) is None
-
-    assert isinstance(error, ConflictError)
-    assert await site.contents() == before
-
-
-async def test_deleting_what_does_not_exist_is_an_error(site: Plane) -> None:
-    assert isinstance(await delete(site), NotFoundError)
-
-
-async def test_a_workload_without_a_route_is_deleted_or_saved_to_the_end(site: Plane) -> None:
-    await save_site(site)
-    await site.delete_key(keys.route("site"))
-
-    await update(site, site_workload())
-    assert (await get_route(site)).shares[0].chain == (await get_chain(site)).name
-
-    await site.delete_key(keys.route("site"))
-    assert await delete(site) is None
 
 
 async def test_every_change_leaves_an_audit_record_without_what_people_typed(site: Plane) -> None:

@@ -1,7 +1,6 @@
-"""Named chains, switches, rollbacks and convergence, over gRPC and on real etcd."""
+"""Switching chains, over gRPC and on real etcd."""
 
 import asyncio
-from typing import Any
 
 import grpc
 import pytest
@@ -17,153 +16,19 @@ from enchain.state.codec import decode, encode
 from enchain.v1 import (
     chain_pb2,
     engine_pb2,
-    operation_pb2,
     presence_pb2,
-    workload_pb2,
 )
-from tests.harness.controlplane import FILES, Plane, refusal, save_site, site_workload
-
-PARENT = "workloads/site"
-ROUTE = "workloads/site/route"
-VIA = "workloads/site/chains/via-files"
-
-
-@pytest.fixture
-async def saved(site: Plane) -> Plane:
-    """The workload `site` with the chains `default` and `via-files`, routed to `default`."""
-    await save_site(site)
-    await create_chain(site, "via-files", {"serve": "files"})
-    return site
-
-
-async def create_chain(
-    plane: Plane, chain_id: str, use: dict[str, str] | None = None, *, validate_only: bool = False
-) -> Any:
-    return await plane.chains.CreateChain(
-        chain_pb2.CreateChainRequest(
-            parent=PARENT,
-            chain_id=chain_id,
-            chain=chain_pb2.Chain(use=use),
-            validate_only=validate_only,
-        )
-    )
-
-
-async def get_chain(plane: Plane, chain: str) -> Any:
-    return await plane.chains.GetChain(chain_pb2.GetChainRequest(name=f"{PARENT}/chains/{chain}"))
-
-
-async def get_route(plane: Plane) -> Any:
-    return await plane.chains.GetRoute(chain_pb2.GetRouteRequest(name=ROUTE))
-
-
-async def routed_to(plane: Plane) -> str:
-    return str((await get_route(plane)).shares[0].chain)
-
-
-async def switch(plane: Plane, chain: str = VIA, **fields: Any) -> Any:
-    return await plane.chains.SwitchChain(chain_pb2.SwitchChainRequest(name=ROUTE, chain=chain, **fields))
-
-
-async def rollback(plane: Plane, **fields: Any) -> Any:
-    return await plane.chains.RollbackChain(chain_pb2.RollbackChainRequest(name=ROUTE, **fields))
-
-
-async def delete_chain(plane: Plane, name: str, **fields: Any) -> Any:
-    return await plane.chains.DeleteChain(chain_pb2.DeleteChainRequest(name=name, **fields))
-
-
-# --- named chains
-
-
-async def test_a_named_chain_uses_the_engines_that_it_names(saved: Plane) -> None:
-    chain = await get_chain(saved, "via-files")
-
-    assert [step.engine for step in chain.steps] == ["files", "files"]
-    assert chain.use == {"serve": "files"}
-    assert chain.digest.startswith("sha256:" + chain.name.rpartition("@")[2])
-
-
-async def test_saving_a_chain_again_writes_nothing(saved: Plane) -> None:
-    before = await saved.contents()
-
-    again = await create_chain(saved, "via-files", {"serve": "files"})
-
-    assert again == await get_chain(saved, "via-files")
-    assert await saved.contents() == before
-
-
-async def test_saving_the_default_chain_again_comes_to_the_version_that_runs_now(saved: Plane) -> None:
-    await saved.start_engine("files", FILES, version="2.0")
-
-    chain = await create_chain(saved, "default")
-
-    assert chain.steps[0].version == "2.0"
-    assert await routed_to(saved) != chain.name
-
-
-async def test_a_chain_is_validated_without_being_written(saved: Plane) -> None:
-    before = await saved.contents()
-
-    answer = await create_chain(saved, "other", {"serve": "files"}, validate_only=True)
-
-    assert answer.name.startswith("workloads/site/chains/other@")
-    assert await saved.contents() == before
-
-
-@pytest.mark.parametrize(
-    ("chain_id", "use", "field"),
-    [
-        ("via-x", {"serve": "nowhere"}, "use.serve"),
-        ("via-x", {"colour": "files"}, "use.colour"),
-        ("default", {"serve": "files"}, "chain.use"),
-        ("Wrong Id", {}, "chain_id"),
-    ],
+from tests.harness.controlplane import Plane, refusal
+from tests.harness.site import (
+    PARENT,
+    ROUTE,
+    VIA,
+    edit_site,
+    get_chain,
+    get_route,
+    routed_to,
+    switch,
 )
-async def test_a_chain_that_fits_no_workload_is_refused_with_its_place(
-    saved: Plane, chain_id: str, use: dict[str, str], field: str
-) -> None:
-    before = await saved.contents()
-
-    error = await refusal(create_chain(saved, chain_id, use))
-
-    assert isinstance(error, InvalidArgumentError)
-    assert field in [fault.field for fault in error.violations]
-    assert await saved.contents() == before
-
-
-async def test_a_chain_of_no_workload_is_refused(plane: Plane) -> None:
-    error = await refusal(create_chain(plane, "via-files"))
-
-    assert isinstance(error, NotFoundError)
-    assert error.reason == "WORKLOAD_NOT_FOUND"
-
-
-async def test_chains_are_listed_newest_first_revision_each_or_all_in_pages(saved: Plane) -> None:
-    edited = site_workload(name=PARENT)
-    edited.steps[0].implementations[0].inputs["size"].string_value = "large"
-    await saved.workloads.UpdateWorkload(workload_pb2.UpdateWorkloadRequest(workload=edited))
-
-    newest = await saved.chains.ListChains(chain_pb2.ListChainsRequest(parent="workloads/-"))
-    names, token = [], ""
-    while True:
-        page = await saved.chains.ListChains(
-            chain_pb2.ListChainsRequest(parent=PARENT, all_revisions=True, page_size=3, page_token=token)
-        )
-        names += [chain.name for chain in page.chains]
-        token = page.next_page_token
-        if not token:
-            break
-
-    assert [chain.name for chain in newest.chains] == [
-        (await get_chain(saved, "default")).name,
-        (await get_chain(saved, "via-files")).name,
-    ]
-    assert len(names) == len(set(names)) == 4
-    assert names == sorted(names)
-
-
-# --- switching
 
 
 async def test_a_switch_moves_the_route_and_leaves_a_record(saved: Plane) -> None:
@@ -270,9 +135,7 @@ async def test_where_no_switch_put_the_chain_in_force_the_answer_has_no_name(sav
 
 async def test_a_named_revision_is_switched_to_even_where_a_newer_one_exists(saved: Plane) -> None:
     older = await get_chain(saved, "via-files")
-    edited = site_workload(name=PARENT)
-    edited.steps[0].implementations[0].inputs["size"].string_value = "large"
-    await saved.workloads.UpdateWorkload(workload_pb2.UpdateWorkloadRequest(workload=edited))
+    await edit_site(saved)
 
     await switch(saved, older.name)
 
@@ -387,198 +250,3 @@ async def test_a_request_id_sent_again_answers_the_switch_that_it_made(saved: Pl
 
     assert await switch(saved, request_id="r-1") == made
     assert await saved.contents() == before
-
-
-# --- rolling back
-
-
-async def test_a_rollback_goes_back_and_again_goes_further_back(saved: Plane) -> None:
-    await saved.put_chain("third", "r1", await get_chain(saved, "via-files"))
-    first = await routed_to(saved)
-    to_via = await switch(saved)
-    to_third = await switch(saved, f"{PARENT}/chains/third")
-
-    undo_third = await rollback(saved, reason="too slow")
-    at_via = await routed_to(saved)
-    undo_via = await rollback(saved)
-    error = await refusal(rollback(saved))
-
-    assert (undo_third.rollback_of, undo_via.rollback_of) == (to_third.name, to_via.name)
-    assert at_via == to_via.to.shares[0].chain
-    assert await routed_to(saved) == first
-    assert isinstance(error, PreconditionError)
-    assert error.reason == "NOTHING_TO_ROLL_BACK"
-
-
-async def test_a_rollback_sent_twice_with_one_request_id_goes_back_once(saved: Plane) -> None:
-    await saved.put_chain("third", "r1", await get_chain(saved, "via-files"))
-    await switch(saved)
-    await switch(saved, f"{PARENT}/chains/third")
-
-    once = await rollback(saved, request_id="r-1")
-
-    assert await rollback(saved, request_id="r-1") == once
-    assert (await routed_to(saved)).startswith(VIA)
-
-
-async def test_a_rollback_is_tried_without_moving_anything(saved: Plane) -> None:
-    default = await routed_to(saved)
-    await switch(saved)
-    before = await saved.contents()
-
-    tried = await rollback(saved, validate_only=True)
-
-    assert tried.to.shares[0].chain == default
-    assert await saved.contents() == before
-
-
-async def test_a_route_that_was_moved_by_hand_is_not_rolled_back(saved: Plane) -> None:
-    await switch(saved)
-    route = await get_route(saved)
-    route.shares[0].chain = (await get_chain(saved, "default")).name
-    route.etag = ""
-    await saved.put_raw(keys.route("site"), encode(route))
-
-    error = await refusal(rollback(saved))
-
-    assert error.reason == "ROUTE_MOVED"
-
-
-async def test_a_rollback_to_a_chain_that_is_no_longer_served_is_refused(saved: Plane) -> None:
-    await switch(saved)
-    await saved.unregister(saved.engines_started[1].instance)
-
-    error = await refusal(rollback(saved))
-
-    assert error.reason == "NO_INSTANCE"
-    assert error.metadata["gaps"] == "serve: no instance of serving 1.0"
-
-
-async def test_switches_are_listed_newest_first_in_pages(saved: Plane) -> None:
-    made = [await switch(saved), await rollback(saved), await switch(saved)]
-
-    first = await saved.chains.ListChainSwitches(
-        chain_pb2.ListChainSwitchesRequest(parent=PARENT, page_size=2)
-    )
-    await rollback(saved)
-    rest = await saved.chains.ListChainSwitches(
-        chain_pb2.ListChainSwitchesRequest(parent=PARENT, page_size=2, page_token=first.next_page_token)
-    )
-
-    assert [*first.chain_switches, *rest.chain_switches] == list(reversed(made))
-    assert rest.next_page_token == ""
-
-
-# --- deleting chains
-
-
-async def test_a_chain_that_nobody_needs_is_deleted_with_all_its_revisions(saved: Plane) -> None:
-    await delete_chain(saved, VIA)
-
-    assert isinstance(await refusal(get_chain(saved, "via-files")), NotFoundError)
-
-
-async def test_one_revision_is_deleted_alone(saved: Plane) -> None:
-    older = await get_chain(saved, "via-files")
-    edited = site_workload(name=PARENT)
-    edited.steps[0].implementations[0].inputs["size"].string_value = "large"
-    await saved.workloads.UpdateWorkload(workload_pb2.UpdateWorkloadRequest(workload=edited))
-
-    await delete_chain(saved, older.name)
-
-    newest = await get_chain(saved, "via-files")
-    assert newest.name != older.name
-
-
-@pytest.mark.parametrize("user", ["route", "resource", "operation"])
-@pytest.mark.parametrize("whole", [True, False])
-async def test_a_chain_that_is_needed_is_not_deleted(saved: Plane, user: str, *, whole: bool) -> None:
-    name = (await get_chain(saved, "via-files")).name
-    if user == "route":
-        await switch(saved)
-    elif user == "resource":
-        await saved.put_resource("r1", name)
-    else:
-        await saved.put_active("01J0000000000000000000000A", name)
-    before = await saved.contents()
-
-    error = await refusal(delete_chain(saved, VIA if whole else name))
-
-    assert isinstance(error, PreconditionError)
-    assert error.reason == "IN_USE"
-    assert await saved.contents() == before
-
-
-async def test_a_chain_is_deleted_only_as_it_was_read(saved: Plane) -> None:
-    etag = (await get_chain(saved, "via-files")).etag
-    error = await refusal(delete_chain(saved, VIA, etag="stale"))
-    await delete_chain(saved, VIA, etag=etag, validate_only=True)
-
-    assert isinstance(error, ConflictError)
-    await delete_chain(saved, VIA, etag=etag)
-    assert isinstance(await refusal(delete_chain(saved, VIA)), NotFoundError)
-
-
-# --- convergence
-
-
-async def convergence(plane: Plane) -> Any:
-    return await plane.chains.GetConvergence(chain_pb2.GetConvergenceRequest(name=f"{PARENT}/convergence"))
-
-
-async def test_routers_converge_as_they_apply_the_route(saved: Plane) -> None:
-    await switch(saved)
-    route = await saved.store.get(keys.route("site"))
-    assert route is not None
-    nobody = await convergence(saved)
-    await saved.put_router("a", route.mod_revision)
-    await saved.put_router("b", route.mod_revision - 1)
-    one = await convergence(saved)
-    await saved.put_router("b", route.mod_revision)
-    both = await convergence(saved)
-    await saved.put_router("b", route.mod_revision, refused=PARENT)
-    refused = await convergence(saved)
-
-    assert [each.converged for each in (nobody, one, both, refused)] == [False, False, True, False]
-    assert both.route_revision == route.mod_revision
-    assert [router.router for router in one.routers] == ["routers/a", "routers/b"]
-    assert refused.routers[1].refusal == "some/key: BAD"
-
-
-async def test_a_workload_without_a_route_has_no_convergence(plane: Plane) -> None:
-    assert isinstance(await refusal(convergence(plane)), NotFoundError)
-
-
-# --- everything that was written
-
-
-KINDS = {
-    keys.WORKLOADS: workload_pb2.Workload,
-    keys.CHAINS: chain_pb2.Chain,
-    keys.ROUTES: chain_pb2.Route,
-    keys.ENGINES: engine_pb2.Engine,
-    keys.SWITCHES: chain_pb2.ChainSwitch,
-    keys.AUDIT: presence_pb2.AuditRecord,
-    keys.INSTANCES: engine_pb2.EngineInstance,
-    keys.RESOURCES: operation_pb2.Resource,
-}
-
-
-async def test_every_value_that_was_written_reencodes_byte_for_byte(saved: Plane) -> None:
-    await switch(saved, reason="größer als 2^53: 9007199254740993")
-    await rollback(saved)
-    await saved.put_resource("r1", await routed_to(saved))
-    await saved.engines.CreateEngine(
-        engine_pb2.CreateEngineRequest(
-            engine_id="files", engine=engine_pb2.Engine(pool=engine_pb2.PoolBounds(min=0, max=4))
-        )
-    )
-
-    contents = await saved.contents()
-
-    seen = set()
-    for key, content in contents.items():
-        prefix = next(prefix for prefix in KINDS if key.startswith(prefix))
-        seen.add(prefix)
-        assert encode(decode(KINDS[prefix], content)) == content, key
-    assert seen == set(KINDS)

@@ -50,7 +50,7 @@ class ArtifactCatalog:
                 actual = await _receive(chunks, archive)
                 _check_digest(digest, actual)
                 if stored is None:
-                    await asyncio.to_thread(_check_safe, archive, Path(directory) / "unpacked")
+                    await asyncio.to_thread(_check_safe, archive)
                     stored = await self._artifacts.put(digest, _read(archive))
         return _shown(stored, sent.source)
 
@@ -136,10 +136,10 @@ def _check_digest(named: str, actual: str) -> None:
         )
 
 
-def _check_safe(archive: Path, target: Path) -> None:
+def _check_safe(archive: Path) -> None:
     """Unpack it just as an engine instance would, and throw it away."""
-    with archive.open("rb") as file:
-        unpack(file, target)
+    with tempfile.TemporaryDirectory(prefix="enchain-unpack-") as directory, archive.open("rb") as file:
+        unpack(file, Path(directory) / "content")
 
 
 def _shown(stored: StoredArtifact, source: str) -> artifact_pb2.Artifact:

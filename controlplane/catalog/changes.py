@@ -13,7 +13,10 @@ from ulid import ULID
 
 from enchain.chains.errors import ConflictError, UnsettledError
 from enchain.process.clock import Clock
+from enchain.process.logs import get_logger
 from enchain.state.store import Compare, Delete, Put, Store, Txn
+
+_log = get_logger(__name__)
 
 ATTEMPTS_MAX = 8
 """Decisions that may lose the race in a row. Past that somebody writes in a loop, and the caller should
@@ -72,7 +75,10 @@ async def commit(
     """
     for _ in range(ATTEMPTS_MAX):
         change = await decide()
-        if validate_only or not change.writes or await _written(store, change):
+        if validate_only or not change.writes:
+            return change.answer
+        if await _written(store, change):
+            _log.info("change committed", keys=[write.key for write in change.writes])
             return change.answer
     raise ConflictError(
         f"others changed the same thing {ATTEMPTS_MAX} times in a row",

@@ -23,7 +23,7 @@ from controlplane.catalog.moves import (
     to_undo,
 )
 from controlplane.catalog.paging import Page
-from controlplane.catalog.revisions import require
+from controlplane.catalog.revisions import name_of, require
 from controlplane.catalog.switches import SwitchLog
 from controlplane.catalog.users import users_of
 from enchain.chains import chains, routes
@@ -38,6 +38,7 @@ from enchain.chains.errors import (
 )
 from enchain.chains.names import ChainName, SwitchName, route_name
 from enchain.state import keys
+from enchain.state.codec import decode
 from enchain.state.store import Store
 from enchain.v1 import chain_pb2
 
@@ -181,7 +182,9 @@ class RouteCatalog:
         """Read a chain that is to get requests, and check it whole: it may have been put by hand."""
         try:
             document = await require(self._store, name)
-            chains.check(document.message)
+            found = name_of(document.key)
+            # Once more from its bytes: reading has named it by its key, whatever name it gives itself.
+            chains.check(decode(chain_pb2.Chain, document.value, key=document.key), key=found)
         except NotFoundError:
             raise
         except (CallerError, MalformedError) as error:

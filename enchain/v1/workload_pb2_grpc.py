@@ -67,7 +67,8 @@ class WorkloadServiceServicer:
     """
 
     def CreateWorkload(self, request, context):
-        """Creates a workload, its `default` chain and the route to it.
+        """Creates a workload, its `default` chain and the route to it. Creating again what is there already changes
+        nothing and answers it; ALREADY_EXISTS where what is there differs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,14 +89,17 @@ class WorkloadServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateWorkload(self, request, context):
-        """Replaces a workload and derives a new revision of each of its chains. Routes stay where they are.
+        """Replaces a workload and derives a new revision of each of its chains; of those that were derived from it,
+        not of those put into the store by hand. Routes stay where they are. Replacing it by the same changes
+        nothing, and asks no engine.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWorkload(self, request, context):
-        """Deletes a workload with its chains and route. FAILED_PRECONDITION while resources of it exist.
+        """Deletes a workload with its chains, its route and the records of its switches. FAILED_PRECONDITION while
+        resources of it exist or operations on it run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,15 +34,22 @@ class WorkloadServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkloadServiceAsyncStub: ...
     CreateWorkload: _grpc.UnaryUnaryMultiCallable[_workload_pb2.CreateWorkloadRequest, _workload_pb2.Workload]
-    """Creates a workload, its `default` chain and the route to it."""
+    """Creates a workload, its `default` chain and the route to it. Creating again what is there already changes
+    nothing and answers it; ALREADY_EXISTS where what is there differs.
+    """
     GetWorkload: _grpc.UnaryUnaryMultiCallable[_workload_pb2.GetWorkloadRequest, _workload_pb2.Workload]
     """Answers one workload, or NOT_FOUND."""
     ListWorkloads: _grpc.UnaryUnaryMultiCallable[_workload_pb2.ListWorkloadsRequest, _workload_pb2.ListWorkloadsResponse]
     """Answers the workloads in the order of their names."""
     UpdateWorkload: _grpc.UnaryUnaryMultiCallable[_workload_pb2.UpdateWorkloadRequest, _workload_pb2.Workload]
-    """Replaces a workload and derives a new revision of each of its chains. Routes stay where they are."""
+    """Replaces a workload and derives a new revision of each of its chains; of those that were derived from it,
+    not of those put into the store by hand. Routes stay where they are. Replacing it by the same changes
+    nothing, and asks no engine.
+    """
     DeleteWorkload: _grpc.UnaryUnaryMultiCallable[_workload_pb2.DeleteWorkloadRequest, _workload_pb2.DeleteWorkloadResponse]
-    """Deletes a workload with its chains and route. FAILED_PRECONDITION while resources of it exist."""
+    """Deletes a workload with its chains, its route and the records of its switches. FAILED_PRECONDITION while
+    resources of it exist or operations on it run.
+    """
 
 @_typing.type_check_only
 class WorkloadServiceAsyncStub(WorkloadServiceStub):
@@ -50,15 +57,22 @@ class WorkloadServiceAsyncStub(WorkloadServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWorkload: _aio.UnaryUnaryMultiCallable[_workload_pb2.CreateWorkloadRequest, _workload_pb2.Workload]  # type: ignore[assignment]
-    """Creates a workload, its `default` chain and the route to it."""
+    """Creates a workload, its `default` chain and the route to it. Creating again what is there already changes
+    nothing and answers it; ALREADY_EXISTS where what is there differs.
+    """
     GetWorkload: _aio.UnaryUnaryMultiCallable[_workload_pb2.GetWorkloadRequest, _workload_pb2.Workload]  # type: ignore[assignment]
     """Answers one workload, or NOT_FOUND."""
     ListWorkloads: _aio.UnaryUnaryMultiCallable[_workload_pb2.ListWorkloadsRequest, _workload_pb2.ListWorkloadsResponse]  # type: ignore[assignment]
     """Answers the workloads in the order of their names."""
     UpdateWorkload: _aio.UnaryUnaryMultiCallable[_workload_pb2.UpdateWorkloadRequest, _workload_pb2.Workload]  # type: ignore[assignment]
-    """Replaces a workload and derives a new revision of each of its chains. Routes stay where they are."""
+    """Replaces a workload and derives a new revision of each of its chains; of those that were derived from it,
+    not of those put into the store by hand. Routes stay where they are. Replacing it by the same changes
+    nothing, and asks no engine.
+    """
     DeleteWorkload: _aio.UnaryUnaryMultiCallable[_workload_pb2.DeleteWorkloadRequest, _workload_pb2.DeleteWorkloadResponse]  # type: ignore[assignment]
-    """Deletes a workload with its chains and route. FAILED_PRECONDITION while resources of it exist."""
+    """Deletes a workload with its chains, its route and the records of its switches. FAILED_PRECONDITION while
+    resources of it exist or operations on it run.
+    """
 
 class WorkloadServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps workloads. Saving one derives its chains and checks them whole; it moves no route but the first."""
@@ -69,7 +83,9 @@ class WorkloadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workload_pb2.CreateWorkloadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workload_pb2.Workload, _abc.Awaitable[_workload_pb2.Workload]]:
-        """Creates a workload, its `default` chain and the route to it."""
+        """Creates a workload, its `default` chain and the route to it. Creating again what is there already changes
+        nothing and answers it; ALREADY_EXISTS where what is there differs.
+        """
 
     @_abc_1.abstractmethod
     def GetWorkload(
@@ -93,7 +109,10 @@ class WorkloadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workload_pb2.UpdateWorkloadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workload_pb2.Workload, _abc.Awaitable[_workload_pb2.Workload]]:
-        """Replaces a workload and derives a new revision of each of its chains. Routes stay where they are."""
+        """Replaces a workload and derives a new revision of each of its chains; of those that were derived from it,
+        not of those put into the store by hand. Routes stay where they are. Replacing it by the same changes
+        nothing, and asks no engine.
+        """
 
     @_abc_1.abstractmethod
     def DeleteWorkload(
@@ -101,6 +120,8 @@ class WorkloadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workload_pb2.DeleteWorkloadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workload_pb2.DeleteWorkloadResponse, _abc.Awaitable[_workload_pb2.DeleteWorkloadResponse]]:
-        """Deletes a workload with its chains and route. FAILED_PRECONDITION while resources of it exist."""
+        """Deletes a workload with its chains, its route and the records of its switches. FAILED_PRECONDITION while
+        resources of it exist or operations on it run.
+        """
 
 def add_WorkloadServiceServicer_to_server(servicer: WorkloadServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

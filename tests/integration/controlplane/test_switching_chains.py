@@ -152,10 +152,14 @@ async def test_a_chain_put_by_hand_is_switched_to_like_any_other(saved: Plane) -
     assert await routed_to(saved) == f"{PARENT}/chains/by-hand@mine-1"
 
 
-@pytest.mark.parametrize("broken", ["no json", "no step"])
+@pytest.mark.parametrize("broken", ["no json", "no step", "other name"])
 async def test_a_broken_chain_put_by_hand_is_not_switched_to(saved: Plane, broken: str) -> None:
-    content = b"{" if broken == "no json" else encode(chain_pb2.Chain(description="empty"))
-    await saved.put_raw(keys.chain("site", "by-hand", "mine-1"), content)
+    content = {
+        "no json": b"{",
+        "no step": encode(chain_pb2.Chain(description="empty")),
+        "other name": encode(await get_chain(saved, "via-files")),
+    }
+    await saved.put_raw(keys.chain("site", "by-hand", "mine-1"), content[broken])
     before = await saved.contents()
 
     error = await refusal(switch(saved, f"{PARENT}/chains/by-hand"))

@@ -13,7 +13,7 @@ it given up.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import grpc
@@ -84,7 +84,7 @@ async def _deliver(
             for batch in joiner.take(events, fragment=response.fragment):
                 # A restarted member may send again what lies before the start.
                 if batch.revision >= request.start_revision:
-                    yield batch
+                    yield replace(batch, newest=response.header.revision)
 
 
 def _create(request: WatchRequest) -> rpc_pb2.WatchRequest:

@@ -33,6 +33,7 @@ class Health:
     Attributes:
         heard_at: Monotonic seconds of the last sign of life of the store; None before the first.
         revision: The revision delivered last.
+        newest: The newest revision that the store spoke of; the difference is how far behind the follower is.
         reconnects: How often a watch was begun anew.
         relists: How often everything was listed, the first time included.
         repeated: How many revisions came that had been delivered already, and were dropped.
@@ -42,6 +43,7 @@ class Health:
 
     heard_at: float | None = None
     revision: int = 0
+    newest: int = 0
     reconnects: int = 0
     relists: int = 0
     repeated: int = 0
@@ -115,13 +117,14 @@ async def _watch_on(
             if fresh is None:
                 health.repeated += 1
             else:
-                health.revision = position.revision
+                _hear(health, clock, position)
                 yield fresh
 
 
 def _hear(health: Health, clock: Clock, position: Position) -> None:
     health.heard_at = clock.monotonic()
     health.revision = position.revision
+    health.newest = position.newest
     health.failures = 0
     health.last_error = ""
 

@@ -112,7 +112,7 @@ class MemoryStore:
                 events = tuple(event for event in batch.events if lies_under(event.item.key, prefix))
                 position = batch.revision + 1
                 if events:
-                    yield Batch(batch.revision, events)
+                    yield Batch(batch.revision, events, newest=state.revision)
                     break  # the caller may have taken its time: look again whether the watch may go on
             else:
                 await changed.wait()

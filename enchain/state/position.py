@@ -56,11 +56,13 @@ class Position:
     Attributes:
         revision: The revision delivered last; 0 before the first list.
         cluster_id: The cluster whose revision it is; 0 where that is not known.
+        newest: The newest revision that the store spoke of: how far behind this is, and never where to go on.
         items: Every key as it was delivered last, the deleted ones left out.
     """
 
     revision: int = 0
     cluster_id: int = 0
+    newest: int = 0
     items: dict[str, KeyValue] = field(default_factory=dict)
 
     @property
@@ -78,6 +80,7 @@ class Position:
             else:
                 self.items.pop(event.item.key, None)
         self.revision = batch.revision
+        self.newest = max(self.newest, batch.newest)
         return batch
 
     def relist(self, listing: Listing) -> Batch:
@@ -93,6 +96,6 @@ class Position:
             for key in self.items.keys() - found.keys()
         ]
         self.items = found
-        self.revision = listing.revision
+        self.revision = self.newest = listing.revision
         self.cluster_id = listing.cluster_id
-        return Batch(listing.revision, in_key_order([*put, *gone]), resync=True)
+        return Batch(listing.revision, in_key_order([*put, *gone]), resync=True, newest=listing.revision)

@@ -161,11 +161,15 @@ class Batch:
         events: In key order within the revision, never empty for a revision.
         resync: The follower lost its place and listed again (or has just begun): `events` hold only what
             differs from what was delivered before, and `revision` is that of the list. May be empty then.
+        newest: The store's newest revision when it sent this, which may be far ahead. It tells how far
+        behind a
+            follower is, and is never a position; 0 where that is not known.
     """
 
     revision: int
     events: tuple[Event, ...] = field(default=())
     resync: bool = False
+    newest: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,9 +176,13 @@ async def test_a_cut_in_the_middle_of_catching_up_loses_nothing(
     proxy.accept()
     await eventually(lambda: proxy.is_holding and follower.revisions, within=60)
     assert len(follower.revisions) < BACKLOG
+    before = follower.health.reconnects
 
     proxy.cut()
     proxy.resume()
+    # Shows that the follower is connected again, also where it lost its place.
+    await eventually(lambda: follower.health.failures == 0 and follower.health.reconnects > before)
+    revisions += await write(writer, 1)
 
     await follower.has_reached(revisions[-1])
     assert follower.revisions == revisions

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from enchain.chains.errors import InvalidArgumentError, Violation
 from enchain.engines.terraform import schemas
 from enchain.engines.terraform.events import Reading
 from enchain.engines.terraform.findings import PLAN_STALE
@@ -21,7 +22,7 @@ from enchain.engines.terraform.module import Module, read_module, tree_digest
 from enchain.engines.terraform.plugins import PluginCache
 from enchain.engines.terraform.session import Session
 from enchain.engines.terraform.tool import Tool, child_environment, find, settings
-from enchain.engines.terraform.variables import Variables, faults, references, split
+from enchain.engines.terraform.variables import faults, references, split
 from enchain.engines.terraform.work import KeptPlan, Work
 from enchain.sdk.port import (
     CancelledStepError,
@@ -83,6 +84,13 @@ class TerraformEngine(Engine):
     async def schema(self, artifacts: Mapping[str, Path], steps: Sequence[str]) -> chain_pb2.EngineSchema:
         """Answer the module's variables as inputs and its outputs as outputs."""
         del steps  # a module does all the steps that it is given at once
+        if "module" not in artifacts:
+            raise InvalidArgumentError(
+                "the terraform engine needs a module",
+                reason="MODULE_MISSING",
+                remedy="Name the module's directory as `module`.",
+                violations=[Violation("artifacts.module", "is missing", "MODULE_MISSING")],
+            )
         module = await self._module(artifacts["module"])
         return chain_pb2.EngineSchema(
             inputs=to_struct(schemas.inputs_schema(module)),
@@ -107,7 +115,7 @@ class TerraformEngine(Engine):
             kept = await self._kept(step, work)
             await asyncio.to_thread(work.open, step.work_id)
             await step.handle({"work": step.work_id, "tool": session.tool.title})
-            await asyncio.to_thread(_lay, work, step.artifacts["module"], variables)
+            await asyncio.to_thread(work.prepare, step.artifacts["module"], variables)
             await session.init(needs_plugins=module.plugins)
             await self._recover(session)
             await self._apply(session, kept)
@@ -138,7 +146,7 @@ class TerraformEngine(Engine):
         session = self._session(step, work)
         session.secrets = await resolve(step, variables)
         if not work.exists():  # nothing stands yet, so the very place of the apply can be used
-            await asyncio.to_thread(_lay, work, source, variables)
+            await asyncio.to_thread(work.prepare, source, variables)
         beside = source if await asyncio.to_thread(_differs, work, source) else None
         draft, directory, values = await asyncio.to_thread(work.begin_draft, beside, variables.plain)
         if beside or not work.is_initialised():
@@ -168,12 +176,12 @@ class TerraformEngine(Engine):
         return Observation(present=True, drift=[*reading.drift, *_output_changes(reading)], outputs=outputs)
 
     async def _apply(self, session: Session, kept: KeptPlan | None) -> None:
-        values = f"-var-file={session.work.values}"
+        values = f"-var-file={session.work.next_values}"
         arguments = ["apply", "-json", "-input=false"]
         arguments += [str(kept.file)] if kept else ["-auto-approve", values]
         await asyncio.to_thread(session.work.begin_change)
         try:
-            await session.change("apply", arguments)
+            await session.change("apply", arguments, makes=True)
         except StepFailedError as error:
             if any(finding.code == PLAN_STALE for finding in error.findings):
                 raise PlanStaleError from error
@@ -183,13 +191,14 @@ class TerraformEngine(Engine):
     async def _destroy(self, session: Session, kept: KeptPlan | None) -> None:
         work = session.work
         if await asyncio.to_thread(work.resources) != []:
+            await asyncio.to_thread(work.restore)
             # Plugins are looked up again only where the directory was moved or swept.
             await session.init(needs_plugins=True)
             await self._recover(session)
             values = f"-var-file={work.values}"
             arguments = ["apply", "-json", "-input=false", str(kept.file)] if kept else []
             arguments = arguments or ["destroy", "-json", "-input=false", "-auto-approve", values]
-            await session.change("destroy", arguments)
+            await session.change("destroy", arguments, makes=False)
         if (in_flight := await asyncio.to_thread(work.killed)) is not None:
             raise StepFailedError(_unrecorded(work, in_flight))
 
@@ -251,10 +260,15 @@ async def _settled(session: Session) -> AsyncIterator[None]:
     work = session.work
     try:
         yield
+    except PlanStaleError:
+        await asyncio.to_thread(work.restore)
+        raise
     except (StepFailedError, CancelledStepError) as error:
         error.left_behind = await asyncio.to_thread(work.may_hold, begun=session.reading.begun)
         if not error.left_behind and work.exists():
             await asyncio.to_thread(work.remove)
+        elif not session.reading.begun:
+            await asyncio.to_thread(work.restore)
         raise
     finally:
         await asyncio.to_thread(work.protect_state)
@@ -263,11 +277,6 @@ async def _settled(session: Session) -> AsyncIterator[None]:
 def _lay_out(plugins: PluginCache, config: Path) -> None:
     plugins.create()
     config.touch(mode=0o600)
-
-
-def _lay(work: Work, source: Path, variables: Variables) -> None:
-    work.lay_module(source)
-    work.keep_variables(variables)
 
 
 def _differs(work: Work, source: Path) -> bool:

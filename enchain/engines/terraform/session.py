@@ -79,8 +79,13 @@ class Session:
             raise failure("state push", ended.returncode, from_text("\n".join(lines)), lines[-5:])
         errored.unlink(missing_ok=True)
 
-    async def change(self, name: str, arguments: Sequence[str]) -> None:
+    async def change(self, name: str, arguments: Sequence[str], *, makes: bool) -> None:
         """Run an apply or destroy, telling what goes on, until it has ended well.
+
+        Args:
+            name: The run's name within the step.
+            arguments: Terraform's.
+            makes: Once a resource is touched, what stands is made from what was prepared.
 
         Raises:
             StepFailedError: It failed.
@@ -94,12 +99,17 @@ class Session:
             secret_env=self.secrets,
         )
         async for line in run.lines():
+            begun = self.reading.begun
             self._tell(self.reading.feed(line))
+            if makes and self.reading.begun and not begun:
+                await asyncio.to_thread(self.work.promote)
         ended = await run.wait()
         if ended.returncode < 0:
             await asyncio.to_thread(self.work.note_kill, sorted(self.reading.in_flight))
         if ended.returncode != 0:
             raise failure(arguments[0], ended.returncode, self.reading.findings, self.reading.last_lines)
+        if makes:
+            await asyncio.to_thread(self.work.promote)
 
     async def look(self, directory: Path, *arguments: str) -> str:
         """Run something that only looks and answer what it prints.

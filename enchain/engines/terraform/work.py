@@ -11,28 +11,25 @@
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import shutil
-import struct
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from enchain.engines.terraform.files import PRIVATE_FILE, copy_module, is_locked, make, read, write
 from enchain.engines.terraform.module import tree_digest
 from enchain.engines.terraform.variables import Variables, from_record, to_record
 
-PRIVATE_DIRECTORY = 0o700
-PRIVATE_FILE = 0o600
+_VALUES = "values.tfvars.json"
+_REFERENCES = "secrets.json"
 PLANS_MAX = 4
 """Plans kept of a work; the oldest go first, and applying them fails as stale."""
 OVERRIDE = "zz_enchain_override.tf.json"
 """Sorts last, so that no backend of the module wins: each work has a state of its own."""
-_FLOCK = "hhqqi4x"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +66,6 @@ class Work:
         """All saved plans, and drafts of them."""
         return self.root / "plans"
 
-    @property
-    def values(self) -> Path:
-        """The plain values, as Terraform reads them."""
-        return self.root / "inputs" / "values.tfvars.json"
-
     def exists(self) -> bool:
         """Say whether anything was begun here and not destroyed."""
         return (self.root / "work.json").exists()
@@ -84,14 +76,14 @@ class Work:
 
     def open(self, work_id: str) -> None:
         """Note that something is about to begin here."""
-        _make(self.root)
-        _make(self.state.parent)
-        _write(self.root / "work.json", {"work_id": work_id})
+        make(self.root)
+        make(self.state.parent)
+        write(self.root / "work.json", {"work_id": work_id})
         (self.root / "absent.json").unlink(missing_ok=True)
 
     def begin_change(self) -> None:
         """Note that a change is about to begin."""
-        _write(self.root / "applied.json", {})
+        write(self.root / "applied.json", {})
 
     def may_hold(self, *, begun: bool = True) -> bool:
         """Say whether anything may exist; only a state that says so, or no change ever, proves that not.
@@ -105,12 +97,37 @@ class Work:
             return self.resources() != []
         return begun and (self.root / "applied.json").exists()
 
-    def lay_module(self, source: Path) -> None:
+    def prepare(self, source: Path, variables: Variables) -> None:
+        """Lay a module and its values down for the next change.
+
+        What a change before was made from stays beside, until `promote`: a next one that is refused must not
+        keep anybody from destroying what stands.
+        """
+        shutil.rmtree(self._next, ignore_errors=True)
+        copy_module(source, self._next / "module")
+        write(self._next / _VALUES, dict(variables.plain))
+        records = [to_record(variable) for variable in variables.secret]
+        write(self._next / _REFERENCES, {"secret": records})
+        self._lay_module(self._next / "module")
+
+    def promote(self) -> None:
+        """Take what was prepared for what stands: the change has begun to touch things, or has ended well."""
+        if self._next.exists():
+            shutil.rmtree(self._applied, ignore_errors=True)
+            self._next.rename(self._applied)
+
+    def restore(self) -> None:
+        """Go back to what stands; what was prepared beside it came to nothing."""
+        if self._applied.exists():
+            shutil.rmtree(self._next, ignore_errors=True)
+            self._lay_module(self._applied / "module")
+
+    def _lay_module(self, source: Path) -> None:
         """Make `module/` hold exactly the source's files, beside those that Terraform made itself.
 
         Nothing is touched where it does so already: a tool may be running in it.
         """
-        live = _read(self.root / "live.json") or {"digest": "", "files": []}
+        live = read(self.root / "live.json") or {"digest": "", "files": []}
         digest = tree_digest(source)
         if live["digest"] == digest and self.module.exists():
             return
@@ -118,22 +135,26 @@ class Work:
         for name in set(live["files"]) - set(files):
             (self.module / name).unlink(missing_ok=True)
         self._override(self.module)
-        _write(self.root / "live.json", {"digest": digest, "files": files})
+        write(self.root / "live.json", {"digest": digest, "files": files})
 
     def live_digest(self) -> str:
         """Answer the digest of the artifact that `module/` holds; empty where there is none."""
-        return str((_read(self.root / "live.json") or {}).get("digest", ""))
+        return str((read(self.root / "live.json") or {}).get("digest", ""))
 
-    def keep_variables(self, variables: Variables) -> None:
-        """Write down what later runs, the destroy among them, need to know of the inputs."""
-        _make(self.values.parent)
-        _write(self.values, dict(variables.plain))
-        _write(self._references, {"secret": [to_record(variable) for variable in variables.secret]})
+    @property
+    def next_values(self) -> Path:
+        """The plain values of the change that is being made."""
+        return self._next / _VALUES
+
+    @property
+    def values(self) -> Path:
+        """The plain values that what stands was made from."""
+        return self._current / _VALUES
 
     def variables(self) -> Variables:
-        """Read back what was kept."""
-        secret = (_read(self._references) or {}).get("secret", [])
-        return Variables(_read(self.values) or {}, tuple(from_record(record) for record in secret))
+        """Read back the variables that what stands was made from."""
+        secret = (read(self._current / _REFERENCES) or {}).get("secret", [])
+        return Variables(read(self.values) or {}, tuple(from_record(record) for record in secret))
 
     def is_initialised(self) -> bool:
         """Say whether `init` has been through here."""
@@ -144,10 +165,10 @@ class Work:
 
         Without a source the plan is made in `module/` itself, which it does not change.
         """
-        _make(self.plans)
+        make(self.plans)
         draft = Path(tempfile.mkdtemp(prefix="draft-", dir=self.plans))
-        values = draft / "values.tfvars.json"
-        _write(values, dict(plain))
+        values = draft / _VALUES
+        write(values, dict(plain))
         if source is None:
             return draft, self.module, values
         copy_module(source, draft / "module")
@@ -159,10 +180,10 @@ class Work:
         content = (draft / "plan").read_bytes()
         digest = f"sha256:{hashlib.sha256(content + origin.encode()).hexdigest()}"
         target = self.plans / digest.removeprefix("sha256:")
-        _make(target)
+        make(target)
         (draft / "plan").rename(target / "plan")
         (target / "plan").chmod(PRIVATE_FILE)
-        _write(target / "about.json", {"origin": origin})
+        write(target / "about.json", {"origin": origin})
         shutil.rmtree(draft, ignore_errors=True)
         kept = sorted(self.plans.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         for old in kept[PLANS_MAX:]:
@@ -172,7 +193,7 @@ class Work:
     def plan(self, digest: str) -> KeptPlan | None:
         """Find a saved plan."""
         directory = self.plans / digest.removeprefix("sha256:")
-        about = _read(directory / "about.json")
+        about = read(directory / "about.json")
         return (
             KeptPlan(directory / "plan", about["origin"]) if about and (directory / "plan").exists() else None
         )
@@ -208,16 +229,16 @@ class Work:
     def was_killed(self) -> bool:
         """Say whether a run that held the state was killed; its note of the lock is still there then."""
         note = self.state.with_name(f".{self.state.name}.lock.info")
-        return note.exists() and not _is_locked(self.state)
+        return note.exists() and not is_locked(self.state)
 
     def note_kill(self, in_flight: list[str]) -> None:
         """Write down that a run was killed, and what it was about."""
         known = self.killed() or []
-        _write(self.root / "killed.json", {"in_flight": sorted({*known, *in_flight})})
+        write(self.root / "killed.json", {"in_flight": sorted({*known, *in_flight})})
 
     def killed(self) -> list[str] | None:
         """Answer what killed runs were about; None where none was killed."""
-        note = _read(self.root / "killed.json")
+        note = read(self.root / "killed.json")
         return None if note is None else list(note["in_flight"])
 
     @property
@@ -232,79 +253,25 @@ class Work:
 
     def remove(self) -> None:
         """Delete everything and put on record that nothing is left. A second call ends what a first began."""
-        _make(self.root)
-        _write(self.root / "absent.json", {})
+        make(self.root)
+        write(self.root / "absent.json", {})
         for path in self.root.iterdir():
             if path.name not in {"absent.json", "work.json"}:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         (self.root / "work.json").unlink(missing_ok=True)
 
     @property
-    def _references(self) -> Path:
-        return self.root / "inputs" / "secrets.json"
+    def _next(self) -> Path:
+        return self.root / "next"
+
+    @property
+    def _applied(self) -> Path:
+        return self.root / "applied"
+
+    @property
+    def _current(self) -> Path:
+        return self._applied if self._applied.exists() else self._next
 
     def _override(self, module: Path) -> None:
         backend = {"terraform": {"backend": {"local": {"path": str(self.state)}}}}
-        _write(module / OVERRIDE, backend)
-
-
-def copy_module(source: Path, target: Path) -> list[str]:
-    """Copy a module's files, writable for us, and answer their names."""
-    names = []
-    _make(target)
-    for path in sorted(source.rglob("*")):
-        name = path.relative_to(source).as_posix()
-        if ".terraform" in path.relative_to(source).parts:
-            continue  # left there by somebody's own `terraform init`
-        if path.is_dir():
-            _make(target / name)
-        elif path.is_file() and not _is_leftover(path):
-            draft = target / f"{name}.enchain-draft"
-            shutil.copyfile(path, draft)
-            draft.chmod((path.stat().st_mode & 0o777) | 0o600)
-            draft.rename(target / name)
-            names.append(name)
-    return names
-
-
-def _is_leftover(path: Path) -> bool:
-    """Say whether a file is a state that somebody left in the module: it describes other things than ours."""
-    return path.name.endswith((".tfstate", ".tfstate.backup"))
-
-
-def _make(directory: Path) -> None:
-    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-
-
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record whole, unless it stands there already."""
-    content = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False).encode()
-    with contextlib.suppress(OSError):
-        if path.read_bytes() == content:
-            return
-    draft = path.with_name(f"{path.name}.draft")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE_FILE)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(fd)
-    draft.rename(path)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _is_locked(path: Path) -> bool:
-    """Say whether a process holds a lock on a file, without taking one: Terraform locks its state so."""
-    try:
-        with path.open("rb") as file:
-            asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            answer = fcntl.fcntl(file, fcntl.F_GETLK, asked)
-    except OSError:
-        return False
-    return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+        write(module / OVERRIDE, backend)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from enchain.engines.terraform.files import copy_module
 from enchain.engines.terraform.variables import Variables
-from enchain.engines.terraform.work import OVERRIDE, Work, copy_module
+from enchain.engines.terraform.work import OVERRIDE, Work
 
 
 def artifact(directory: Path, **files: str) -> Path:
@@ -53,9 +54,9 @@ def _locked_by_another(path: Path) -> Iterator[None]:
 
 def test_the_module_is_laid_beside_what_terraform_wrote_there(tmp_path: Path) -> None:
     work = opened(tmp_path)
-    work.lay_module(artifact(tmp_path / "one", main_tf="1", old_tf="old"))
+    work.prepare(artifact(tmp_path / "one", main_tf="1", old_tf="old"), Variables())
     (work.module / "made-by-provisioner").write_text("kept")
-    work.lay_module(artifact(tmp_path / "two", main_tf="2"))
+    work.prepare(artifact(tmp_path / "two", main_tf="2"), Variables())
 
     assert {path.name for path in work.module.iterdir()} == {"main.tf", "made-by-provisioner", OVERRIDE}
     assert (work.module / "main.tf").read_text() == "2"
@@ -64,16 +65,16 @@ def test_the_module_is_laid_beside_what_terraform_wrote_there(tmp_path: Path) ->
 def test_laying_the_same_module_again_touches_nothing(tmp_path: Path) -> None:
     work = opened(tmp_path)
     source = artifact(tmp_path / "one", main_tf="1")
-    work.lay_module(source)
+    work.prepare(source, Variables())
     before = (work.module / "main.tf").stat().st_ino
-    work.lay_module(source)
+    work.prepare(source, Variables())
 
     assert (work.module / "main.tf").stat().st_ino == before
 
 
 def test_the_state_is_the_works_own_whatever_the_module_says(tmp_path: Path) -> None:
     work = opened(tmp_path)
-    work.lay_module(artifact(tmp_path / "one", main_tf="1"))
+    work.prepare(artifact(tmp_path / "one", main_tf="1"), Variables())
 
     backend = json.loads((work.module / OVERRIDE).read_text())["terraform"]["backend"]
     assert backend == {"local": {"path": str(work.state)}}
@@ -98,10 +99,37 @@ def test_a_read_only_artifact_becomes_writable(tmp_path: Path) -> None:
 def test_values_are_kept_private_and_read_back_the_same(tmp_path: Path) -> None:
     work = opened(tmp_path)
     variables = Variables({"name": "${file(1)}", "n": 2**60})
-    work.keep_variables(variables)
+    work.prepare(artifact(tmp_path / "one", main_tf="1"), variables)
 
     assert work.variables() == variables
     assert work.values.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_prepared_change_that_touches_nothing_leaves_what_stands(tmp_path: Path) -> None:
+    work = opened(tmp_path)
+    work.prepare(artifact(tmp_path / "one", main_tf="1"), Variables({"n": 1}))
+    work.promote()
+    work.prepare(artifact(tmp_path / "two", main_tf="2", more_tf="more"), Variables({"n": 2}))
+    prepared = json.loads(work.next_values.read_text())
+    work.restore()
+
+    assert prepared == {"n": 2}
+    assert work.variables() == Variables({"n": 1})
+    assert {path.name for path in work.module.iterdir()} == {"main.tf", OVERRIDE}
+    assert (work.module / "main.tf").read_text() == "1"
+
+
+def test_a_change_that_touches_something_becomes_what_stands(tmp_path: Path) -> None:
+    work = opened(tmp_path)
+    for number in (1, 2):
+        source = artifact(tmp_path / f"v{number}", main_tf=str(number))
+        work.prepare(source, Variables({"n": number}))
+        work.promote()
+        work.promote()
+    work.restore()
+
+    assert work.variables() == Variables({"n": 2})
+    assert (work.module / "main.tf").read_text() == "2"
 
 
 def test_before_any_change_a_missing_state_proves_that_nothing_exists(tmp_path: Path) -> None:
@@ -154,7 +182,7 @@ def test_a_note_of_the_lock_without_the_lock_tells_of_a_killed_run(tmp_path: Pat
 
 def test_removing_leaves_nothing_but_the_record_of_absence(tmp_path: Path) -> None:
     work = opened(tmp_path)
-    work.lay_module(artifact(tmp_path / "one", main_tf="1"))
+    work.prepare(artifact(tmp_path / "one", main_tf="1"), Variables())
     work.remove()
     work.remove()
 
@@ -178,7 +206,7 @@ def test_only_the_newest_plans_are_kept(tmp_path: Path) -> None:
 
 def test_a_changed_module_is_planned_beside_the_live_one(tmp_path: Path) -> None:
     work = opened(tmp_path)
-    work.lay_module(artifact(tmp_path / "one", main_tf="1"))
+    work.prepare(artifact(tmp_path / "one", main_tf="1"), Variables())
     _, directory, _ = work.begin_draft(artifact(tmp_path / "two", main_tf="2"), {})
 
     assert (directory / "main.tf").read_text() == "2"

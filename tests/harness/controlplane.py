@@ -18,6 +18,7 @@ from enchain.engine.v1 import engine_pb2 as protocol
 from enchain.engine.v1 import engine_pb2_grpc as protocol_grpc
 from enchain.process.servers import Server
 from enchain.process.statuses import from_rpc_error
+from enchain.process.tls import TlsFiles
 from enchain.state import keys
 from enchain.state.codec import encode
 from enchain.state.store import Delete, Put, Store, Txn, put
@@ -91,9 +92,11 @@ class Plane:
 
     store: Store
     channel: grpc.aio.Channel
+    address: str
     artifacts_directory: Path
     stack: AsyncExitStack
     engines_started: list[SchemaEngine] = field(default_factory=list)
+    engine_tls: TlsFiles | None = None
 
     @property
     def workloads(self) -> Any:
@@ -129,7 +132,7 @@ class Plane:
             artifact_inputs=["module"],
         )
         servicer = SchemaEngine(instance, answer)  # type: ignore[abstract]  # the rest is UNIMPLEMENTED
-        server = Server("127.0.0.1:0")
+        server = Server("127.0.0.1:0", tls=self.engine_tls)
         server.add(
             protocol_grpc.add_ProvisioningEngineServicer_to_server,
             servicer,

@@ -28,7 +28,7 @@ async def plane(store: Store, tmp_path: Path) -> AsyncIterator[Plane]:
         stack.push_async_callback(server.stop, 0)
         channel = open_channel(address)
         stack.push_async_callback(channel.close, None)
-        yield Plane(store, channel, artifacts, stack)
+        yield Plane(store, channel, address, artifacts, stack)
 
 
 @pytest.fixture

@@ -118,12 +118,14 @@ async def test_a_killed_engine_is_not_noticed_and_the_next_one_finds_its_service
 async def test_an_engine_killed_while_its_service_starts_leaves_one_service_to_the_next(
     engines: Start, scope: Path
 ) -> None:
-    script = "import http.server as h, os, sys, time\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
+    script = "import http.server as h, os, select, sys\n"
+    script += "while not os.path.exists('go'): select.select([], [], [], 0.02)\n"
     script += "h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]))\n"
     inputs = {"run": ["python3", "serve.py", PORT], "files": {"serve.py": script, "index.html": "hello"}}
     first = await engines("first", token=1)
     stream = first.apply(inputs)
-    (pid,) = await eventually(lambda: processes_of(scope))
+    await eventually(lambda: paths_named(scope, "process-*.json"))  # from here on it is findable
+    (pid,) = processes_of(scope)
     await first.kill()
     with suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
         _ = [event async for event in stream]

@@ -152,19 +152,18 @@ async def test_a_service_inherits_no_lock_of_its_work(harness: EngineHarness, sc
 
 
 async def test_a_step_that_its_instance_left_is_taken_up_by_the_next_one(scope: Path) -> None:
-    slow = (
-        "import time; time.sleep(1.5); import http.server as h; h.test(h.SimpleHTTPRequestHandler, port={})"
-    )
-    inputs = {
-        "run": ["python3", "serve.py", PORT],
-        "files": {"serve.py": slow.format("int(__import__('sys').argv[1])")},
-    }
+    script = "import http.server as h, os, select, sys\n"
+    script += "while not os.path.exists('go'): select.select([], [], [], 0.02)\n"
+    script += "h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]))\n"
+    inputs = {"run": ["python3", "serve.py", PORT], "files": {"serve.py": script}}
     async with make_harness(scope) as first:
         request = await first.apply_request(inputs, call=first.call(WORK))
         await first.runner.apply(request)
-        (pid,) = await eventually(lambda: processes_of(scope))
+        await eventually(lambda: paths_named(scope, "process-*.json"))  # from here on it is findable
+        (pid,) = processes_of(scope)
 
     async with make_harness(scope) as second:
+        paths_named(scope, "serve.py")[0].with_name("go").touch()
         result = await second.apply(inputs, call=second.call(WORK, token=2))
 
         assert result.outcome == diagnostic_pb2.OUTCOME_SUCCEEDED

@@ -58,7 +58,7 @@ async def test_a_service_that_is_never_to_be_restarted_rests(instance: Instance,
 async def test_a_service_that_ends_well_rests_when_only_failures_count(
     instance: Instance, scope: Path
 ) -> None:
-    counting = "import time; open('starts','a').write('x'); time.sleep(0.4)"
+    counting = "import select; open('starts','a').write('x'); select.select([], [], [], 0.4)"
     inputs = {
         "run": [sys.executable, "-c", counting],
         "restart": {"policy": "on-failure", "backoff": "10ms"},
@@ -73,7 +73,7 @@ async def test_a_service_that_ends_well_rests_when_only_failures_count(
 async def test_a_service_that_keeps_failing_is_given_up_after_its_number_of_restarts(
     instance: Instance, scope: Path
 ) -> None:
-    failing = "import time; open('starts','a').write('x'); time.sleep(0.4); raise SystemExit(1)"
+    failing = "import select; open('starts','a').write('x'); select.select([], [], [], 0.4); exit(1)"
     inputs = {
         "run": [sys.executable, "-c", failing],
         "restart": {"policy": "on-failure", "max": 2, "backoff": "10ms"},
@@ -185,7 +185,7 @@ async def test_a_service_is_measured(instance: Instance) -> None:
 
 async def test_a_log_stays_bounded_while_its_service_goes_on(instance: Instance) -> None:
     loud = "for n in range(40000): print(n, 'x' * 99)"
-    flood = f"import time\n{loud}\nwhile True: print('on', flush=True); time.sleep(0.05)"
+    flood = f"import select\n{loud}\nwhile True: print('on', flush=True); select.select([], [], [], 0.05)"
     outputs = await instance.apply({"run": [sys.executable, "-c", flood]})
     log = Path(outputs["directory"]).parent / "log"
 

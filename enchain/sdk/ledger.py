@@ -354,3 +354,12 @@ def newest_handle(ledger: Ledger, key: Key) -> Mapping[str, Any] | None:
         if entry.handle is not None:
             return entry.handle
     return None
+
+
+def is_gone(ledger: Ledger, key: Key) -> bool:
+    """Say whether the newest key before `key` destroyed all: a handle that a caller still holds is void."""
+    others = [entry for text, entry in ledger.entries.items() if text != key.text]
+    newest = max(others, key=lambda entry: entry.generation, default=None)
+    return newest is not None and (
+        newest.verb == "VERB_DEPROVISION" and (newest.result or {}).get("outcome") == "OUTCOME_SUCCEEDED"
+    )

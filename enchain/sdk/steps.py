@@ -283,6 +283,8 @@ class StepRunner:
         prior: diagnostic_pb2.Handle | None = given if given.ByteSize() else None
         if prior is None and (record := rules.newest_handle(decision.ledger, call.key)):
             prior = results.handle_of(record)
+        if destroys and rules.is_gone(decision.ledger, call.key):
+            prior = None
         resumed = decision.verdict is not Verdict.BEGIN
         return Task(
             call=call,

@@ -8,7 +8,7 @@ from enchain.sdk import serve
 
 def main() -> int:
     """Serve the terraform engine until told to stop."""
-    return serve.main(TerraformEngine())
+    return serve.main(TerraformEngine)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,19 @@ async def test_a_task_that_is_cancelled_in_a_call_ends_as_cancelled(
         await committing
 
 
+async def test_a_change_that_is_under_way_when_its_store_is_closed_is_unsettled(
+    proxy: Proxy, through_proxy: EtcdStore, store: Store
+) -> None:
+    proxy.mute()
+    committing = asyncio.create_task(through_proxy.commit(ONCE))
+    await eventually(lambda: store.get(KEY))
+
+    await through_proxy.close()
+
+    with pytest.raises(UnsettledError):
+        await committing
+
+
 async def test_a_store_opens_before_there_is_an_etcd_and_works_once_there_is(tmp_path: Path) -> None:
     server = LocalEtcd(tmp_path / "data")
     async with server:

@@ -186,6 +186,12 @@ class EngineHarness:
         call = self.call(**about)  # type: ignore[arg-type]  # checked there
         return await self.runner.observe(engine_pb2.ObserveRequest(call=call, handle=handle))
 
+    async def cancel(self, reason: str = "", **about: object) -> bool:
+        """Cancel; say whether running work was told."""
+        call = self.call(**about)  # type: ignore[arg-type]  # checked there
+        request = engine_pb2.CancelStepRequest(call=call, reason=reason)
+        return (await self.runner.cancel_step(request)).signalled
+
     async def validate(
         self, inputs: Mapping[str, Json] | None = None, artifacts: Mapping[str, Path] | None = None
     ) -> list[diagnostic_pb2.Diagnostic]:

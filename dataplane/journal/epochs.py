@@ -1,6 +1,7 @@
 """The store's epoch: raised by a restore, so that tokens from before it lose.
 
-The router reads it at start and compares it at admission and claim. Whoever finds it missing begins it at 1.
+The router reads it at start and compares it at admission and claim. Whoever finds it missing begins it at
+1.
 """
 
 from dataclasses import dataclass

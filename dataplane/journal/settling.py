@@ -1,16 +1,18 @@
 """Committing a transaction whose answer may get lost.
 
-The journal calls it. An answer that is missing is settled by reading, never by sending the transaction again
-blindly; it is sent again only where reading shows that it has not been done and its conditions still hold.
+The journal calls it. An answer that is missing is settled by reading, never by sending the transaction
+again blindly; it is sent again only where reading shows that it has not been done and its conditions
+still hold.
 """
 
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeVar
 
-from enchain.chains.errors import UnavailableError, UnsettledError
+from enchain.chains.errors import PreconditionError, UnavailableError, UnsettledError
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
+from enchain.process.telemetry import meter
 from enchain.state.store import Store, Txn, TxnResult
 
 T = TypeVar("T")
@@ -19,6 +21,9 @@ READ_BACKOFF_SECONDS = 0.2
 READ_BACKOFF_SECONDS_MAX = 3.0
 
 _log = get_logger(__name__)
+_transactions = meter(__name__).create_counter(
+    "enchain.journal.transactions", "{transaction}", "Transactions of the journal."
+)
 
 
 class Settler:
@@ -34,7 +39,6 @@ class Settler:
         self._store = store
         self._clock = clock
         self._rng = rng
-        self.transactions = 0
 
     async def commit(self, txn: Txn, settle: Callable[[], Awaitable[TxnResult | None]]) -> TxnResult:
         """Commit; where no answer comes, ask `settle` for what happened, None meaning that nothing did.
@@ -43,9 +47,18 @@ class Settler:
             UnavailableError: It certainly was not done.
         """
         while True:
-            self.transactions += 1
+            _transactions.add(1)
             try:
                 return await self._store.commit(txn)
+            except PreconditionError as error:
+                if error.reason != "LEASE_GONE":
+                    raise
+                raise UnavailableError(
+                    "this router has lost its lease and is getting another",
+                    reason="ROUTER_LEASE_LOST",
+                    remedy="Ask another router, or try again.",
+                    retry_after=0.5,
+                ) from error
             except UnsettledError as error:
                 _log.warning("transaction unanswered", reason=error.reason)
             found = await self._read(settle)

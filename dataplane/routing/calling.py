@@ -12,6 +12,7 @@ from dataplane.routing.runs import (
     deadline_of,
     is_destroying,
     step_name,
+    verb_at_hand,
 )
 from dataplane.routing.times import stamp
 from enchain.chains import runtime
@@ -113,7 +114,7 @@ def _chain_step(run: Run, index: int) -> chain_pb2.ChainStep:
 def _apply(run: Run, index: int, *, again: bool) -> CallApply:
     step, chain_step = run.operation.steps[index], _chain_step(run, index)
     request = engine_pb2.ApplyRequest(
-        call=_step_call(run, index, run.operation.verb),
+        call=step_call(run, index),
         inputs=inputs_of(run, index),
         artifacts=chain_step.artifacts,
         plan_digest=run.operation.plan_digests.get(step_name(step), ""),
@@ -124,17 +125,18 @@ def _apply(run: Run, index: int, *, again: bool) -> CallApply:
 
 def _destroy(run: Run, index: int, *, again: bool) -> CallDestroy:
     step = run.operation.steps[index]
-    request = engine_pb2.DestroyRequest(call=_step_call(run, index, operation_pb2.VERB_DEPROVISION))
+    request = engine_pb2.DestroyRequest(call=step_call(run, index))
     if step.HasField("handle") or step.HasField("prior"):
         request.handle.CopyFrom(located(step))
     return CallDestroy(index, request, again=again)
 
 
-def _step_call(run: Run, index: int, verb: operation_pb2.Verb.ValueType) -> engine_pb2.StepCall:
+def step_call(run: Run, index: int) -> engine_pb2.StepCall:
+    """What every call about a step carries, but for token and trace."""
     operation, step = run.operation, run.operation.steps[index]
     return engine_pb2.StepCall(
         work_id=work_id(operation.resource_uid, step_name(step)),
-        verb=verb,
+        verb=verb_at_hand(operation),
         generation=step.generation,
         deadline=stamp(deadline_of(run, index)),
         tenant=OperationName.parse(operation.name).tenant,

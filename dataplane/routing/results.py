@@ -1,7 +1,7 @@
 """What an engine's answer means: go on, try anew, take the fallback, ask again, or fail.
 
-The pipeline machine calls it with its own copy of the operation. Only what is proven to have left nothing is
-tried anew, with the next generation; what nobody can say is asked again with the same key.
+The pipeline machine calls it with its own copy of the operation. Only what is proven to have left nothing
+is tried anew, with the next generation; what nobody can say is asked again with the same key.
 """
 
 from dataclasses import replace
@@ -168,7 +168,9 @@ def _destroyed(run: Run, index: int, answer: engine_pb2.StepResult, now: datetim
         journaling.step_ended(operation, step, now, outcome=answer.outcome)
         return advancing.advance(run, now)
     at = None
-    if answer.outcome == diagnostic_pb2.OUTCOME_FAILED_CLEAN and not operation.cancel_requested:
+    # Destroying twice makes nothing twice, so that here a partial failure may be tried anew too.
+    failed = {diagnostic_pb2.OUTCOME_FAILED_CLEAN, diagnostic_pb2.OUTCOME_FAILED_PARTIAL}
+    if answer.outcome in failed and not operation.cancel_requested:
         at = _retry_time(run, index, answer, now, jitter)
     if at is not None:
         step.retry_time.CopyFrom(stamp(at))

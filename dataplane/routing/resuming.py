@@ -1,13 +1,14 @@
 """Going on: after a wait, after an adoption, and when a person retries what is held.
 
-The pipeline machine calls it with its own copy of the operation. A call that may be under way is sent again
-with the same key to the same scope; only a person's retry gives a step that failed partly another generation.
+The pipeline machine calls it with its own copy of the operation. A call that may be under way is sent
+again with the same key to the same scope; only a person's retry gives a step that failed partly another
+generation.
 """
 
 from dataclasses import replace
 from datetime import datetime
 
-from dataplane.routing import advancing, deadlines, journaling, results
+from dataplane.routing import advancing, budgets, deadlines, journaling, results
 from dataplane.routing.advancing import Next
 from dataplane.routing.runs import (
     Operation,
@@ -66,7 +67,7 @@ def go_on_adopted(run: Run, now: datetime) -> Next:
 
 
 def retry(run: Run, from_step: str, now: datetime) -> Next:
-    """Go on with a held operation, from a step on.
+    """Make a held operation ready to go on, from a step on. It goes on once the claim of it is committed.
 
     Raises:
         InvalidArgumentError: It cannot begin at that step.
@@ -85,9 +86,8 @@ def retry(run: Run, from_step: str, now: datetime) -> Next:
     for position in range(len(operation.steps) if index is None else index + 1):
         if start is not None and start <= position:
             _ready(run, position)
-    held = replace(run, asks=0, stopping=False)
-    resumed, effects = resume(held, now)
-    return resumed, effects
+    budgets.fit(operation)
+    return replace(run, asks=0, stopping=False), ()
 
 
 def _start(operation: Operation, index: int | None, from_step: str, *, fixed: bool) -> int | None:

@@ -1,6 +1,7 @@
 """What an operation does next, by example: the ways through the machine that people rely on.
 
-Not here: performing effects (`tests/integration/router`), and all ways at once (`tests/properties/routing`).
+Not here: performing effects (`tests/integration/router`), and all ways at once
+(`tests/properties/routing`).
 """
 
 from dataclasses import replace
@@ -166,7 +167,7 @@ def test_a_failed_compensation_is_held_and_can_be_retried() -> None:
     assert (run.operation.state, kinds(effects)) == (Operation.STATE_HELD, ["Hold"])
     generation = run.operation.steps[0].generation
 
-    run, effects = play(run, events.RetryRequested(""))
+    run, effects = play(run, events.RetryRequested(""), events.WaitOver())
     assert run.operation.state == Operation.STATE_COMPENSATING
     assert run.operation.steps[0].generation == generation + 1
     run, effects = play(run, chosen(0), answer(0))
@@ -178,7 +179,7 @@ def test_a_compensation_held_before_it_was_called_goes_on_undoing() -> None:
     run, effects = play(run, events.DeadlinePassed(), now=LATE)
     assert (run.operation.state, kinds(effects)) == (Operation.STATE_HELD, ["Hold"])
 
-    run, effects = play(run, events.RetryRequested(""), now=LATE)
+    run, effects = play(run, events.RetryRequested(""), events.WaitOver(), now=LATE)
     assert run.operation.state == Operation.STATE_COMPENSATING
 
 
@@ -200,7 +201,7 @@ def test_a_person_may_retry_from_an_earlier_step() -> None:
         provision_of(chain_of(on_failure=HOLD)),
         events.Admitted(), chosen(0), answer(0), chosen(1), answer(1, PARTIAL),
     )  # fmt: skip
-    run, effects = play(run, events.RetryRequested("configure"))
+    run, effects = play(run, events.RetryRequested("configure"), events.WaitOver())
 
     assert run.operation.state == Operation.STATE_RUNNING
     assert isinstance(effects[-1], Choose)
@@ -250,7 +251,7 @@ def test_what_is_unknown_at_the_deadline_is_held() -> None:
 
     assert (run.operation.state, kinds(effects)) == (Operation.STATE_HELD, ["Hold"])
     assert run.operation.steps[0].outcome == UNKNOWN
-    run, effects = play(run, events.RetryRequested(""), now=LATE)
+    run, effects = play(run, events.RetryRequested(""), events.WaitOver(), now=LATE)
     assert isinstance(effects[-1], CallApply)
     assert effects[-1].request.call.generation == 1
 
@@ -352,6 +353,14 @@ def test_absence_that_cannot_be_proven_is_held() -> None:
     assert [made.steps[0] for made in resource.steps] == ["configure"]
 
 
+def test_a_destroy_that_may_succeed_later_is_tried_anew() -> None:
+    run, effects = play(deprovision_of(chain_of()), events.Admitted(), chosen(0))
+    run, effects = play(run, answer(0, PARTIAL, retryable=True))
+
+    assert kinds(effects) == ["Checkpoint", "Wait"]
+    assert run.operation.steps[0].generation == 3
+
+
 def test_an_adopter_sends_the_same_call_again() -> None:
     run, effects = play(provision_of(chain_of()), events.Admitted(), chosen(0))
     first = effects[-1]
@@ -373,7 +382,7 @@ def test_the_third_adoption_in_vain_holds_the_operation() -> None:
     run, effects = play(run, events.Adopted("routers/b", "its owner is gone"))
 
     assert kinds(effects) == ["Hold"]
-    run, effects = play(run, events.RetryRequested(""))
+    run, effects = play(run, events.RetryRequested(""), events.WaitOver())
     assert isinstance(effects[-1], CallApply)
     assert effects[-1].again
 

@@ -236,10 +236,11 @@ class StepContext:
             async for _ in run.lines():
                 pass
 
-    def flush(self) -> None:
-        """Tell how many lines were left out at the end, where some were."""
+    def flush(self) -> int:
+        """Tell how many lines were left out at the end, where some were; answer how many were in all."""
         if dropped := self._gate.take_dropped():
             self._log("", dropped)
+        return self._gate.dropped_total
 
     def _log(self, text: str, dropped: int) -> None:
         self._events.publish(engine_pb2.StepEvent(log=engine_pb2.LogLine(line=text, dropped=dropped)))

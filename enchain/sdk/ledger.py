@@ -65,7 +65,7 @@ class Entry:
         fingerprint: Of the parameters; empty where the key was cancelled before it was begun.
         token: The newest token with which this very key was asked for. A key whose token is older than the
             ledger's has been left behind by its callers and begins nothing more.
-        deadline: Nothing is begun after it.
+        deadline: Nothing is begun after it. A later caller of the key may move it on.
         instance: The instance that took it up last.
         takeovers: How often it was taken up again.
         cancelled: Somebody asked to stop it: it begins no further run.
@@ -172,9 +172,15 @@ def _seen(ledger: Ledger, ask: Ask) -> Ledger:
     """Record token and deadline; raise the token of the key asked for, where it is known."""
     entries = dict(ledger.entries)
     if entry := entries.get(ask.key.text):
-        entries[ask.key.text] = dataclasses.replace(entry, token=ask.token)
-    latest = max((at for at in (ledger.latest, ask.deadline) if at), default=None)
+        begins = ask.method in (Method.APPLY, Method.DESTROY)
+        deadline = _later(entry.deadline, ask.deadline) if begins else entry.deadline
+        entries[ask.key.text] = dataclasses.replace(entry, token=ask.token, deadline=deadline)
+    latest = _later(ledger.latest, ask.deadline)
     return dataclasses.replace(ledger, token=ask.token, latest=latest, entries=entries)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((at for at in (one, other) if at), default=None)
 
 
 def _begin(ledger: Ledger, ask: Ask) -> Decision:

@@ -71,7 +71,7 @@ class LedgerFile:
 
 def is_spent(ledger: Ledger, now: datetime) -> bool:
     """Say whether a ledger may be swept: all is destroyed, and no call that it must refuse can still come."""
-    if ledger.latest is None or ledger.latest + TOMBSTONE_AGE > now:
+    if ledger.latest is not None and ledger.latest + TOMBSTONE_AGE > now:
         return False
     newest = max(ledger.entries.values(), key=lambda entry: entry.generation, default=None)
     return newest is None or (

@@ -63,6 +63,11 @@ class Reaper:
     def __init__(self) -> None:
         self._pids: set[int] = set()
 
+    @property
+    def watched(self) -> int:
+        """Runners that have not been collected yet."""
+        return len(self._pids)
+
     def watch(self, pid: int) -> None:
         """Take charge of a child, and look after the others."""
         self._pids.add(pid)

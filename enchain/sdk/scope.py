@@ -18,15 +18,19 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from enchain.chains.errors import MalformedError
+from enchain.chains.errors import MalformedError, UnavailableError
 from enchain.sdk.calls import WorkId
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
+
+BRIEF_SECONDS = 10.0
+BRIEF_POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +120,35 @@ class FileLock:
 
     def try_acquire(self) -> bool:
         """Take the lock, unless another holds it."""
-        return self._acquire(fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while True:
+            self._path.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                return False
+            if _same_file(fd, self._path):
+                self._fd = fd
+                return True
+            os.close(fd)  # the file was swept away meanwhile: its lock guards nothing
 
     def acquire(self) -> None:
-        """Take the lock; waits. Only for locks that are held briefly."""
-        self._acquire(fcntl.LOCK_EX)
+        """Take the lock; waits a little. Only for locks that are held briefly, and only in a thread.
+
+        Raises:
+            UnavailableError: Another process holds it and does not let go; perhaps it is frozen.
+        """
+        until = time.monotonic() + BRIEF_SECONDS
+        while not self.try_acquire():
+            if time.monotonic() > until:
+                raise UnavailableError(
+                    f"another process holds {self._path.name} and does not let go",
+                    reason="LEDGER_LOCKED",
+                    metadata={"path": str(self._path)},
+                    retry_after=BRIEF_SECONDS,
+                )
+            time.sleep(BRIEF_POLL_SECONDS)
 
     def release(self) -> None:
         """Give the lock up, in every process that inherited it."""
@@ -133,20 +161,6 @@ class FileLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
-
-    def _acquire(self, how: int) -> bool:
-        while True:
-            self._path.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-            try:
-                fcntl.flock(fd, how)
-            except BlockingIOError:
-                os.close(fd)
-                return False
-            if _same_file(fd, self._path):
-                self._fd = fd
-                return True
-            os.close(fd)  # the file was swept away while we waited: its lock guards nothing
 
 
 def _same_file(fd: int, path: Path) -> bool:

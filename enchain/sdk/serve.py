@@ -219,6 +219,7 @@ class _Process:
         try:
             async with Tasks() as tasks:
                 tasks.start("sweeping of spent ledgers", sweep_for_ever(self._scope, self._clock))
+                tasks.start("reaping of runners", self._runner.reap_for_ever())
                 await self._server.serving(True)
                 if await _unless(stop, tasks.once("first registration", registration.start())):
                     tasks.start("registration", registration.maintain())

@@ -39,10 +39,11 @@ from enchain.sdk.workshop import Workshop
 from enchain.v1 import chain_pb2, diagnostic_pb2, operation_pb2
 from enchain.v1 import engine_pb2 as registry_pb2
 
-RECENT_MAX = 128
+RECENT_MAX = 32
 """Finished works whose events are still at hand; older ones answer with their result from the ledger."""
 
 BUSY_RETRY_SECONDS = 1.0
+REAP_SECONDS = 5.0
 
 _APPLY = frozenset({operation_pb2.VERB_PROVISION, operation_pb2.VERB_UPDATE})
 _DESTROY = frozenset({operation_pb2.VERB_DEPROVISION})
@@ -197,6 +198,12 @@ class StepRunner:
     async def schema(self, request: engine_pb2.GetSchemaRequest) -> chain_pb2.EngineSchema:
         """Say what a step with some artifacts takes and gives."""
         return await self._preparer.schema(request.artifacts, tuple(request.steps))
+
+    async def reap_for_ever(self) -> None:
+        """Collect the runners that have ended, so that none stays a zombie. Never ends."""
+        while True:
+            await self._workshop.clock.sleep(REAP_SECONDS)
+            self._workshop.reaper.reap()
 
     def drain(self) -> int:
         """Refuse new work from now on; answer how many pieces of work still run."""

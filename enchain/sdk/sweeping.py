@@ -30,11 +30,13 @@ async def sweep_for_ever(scope: Scope, clock: Clock) -> None:
 
 
 def sweep(scope: Scope, now: datetime) -> int:
-    """Delete the directories of spent ledgers; answer how many."""
-    return sum(_sweep_one(WorkPaths(path.parent), now) for path in scope.root.glob("work/*/*/*/ledger.json"))
+    """Delete the directories of spent ledgers, and of plans that nobody applied; answer how many."""
+    return sum(_sweep_one(WorkPaths(path), now) for path in scope.root.glob("work/*/*/*"))
 
 
 def _sweep_one(paths: WorkPaths, now: datetime) -> bool:
+    if _touched(paths) + TOMBSTONE_AGE > now:  # before the lock, which touches the directory
+        return False
     lock = FileLock(paths.ledger_lock)
     if is_held(paths.task_lock) or is_held(paths.tool_lock) or not lock.try_acquire():
         return False
@@ -48,13 +50,17 @@ def _sweep_one(paths: WorkPaths, now: datetime) -> bool:
     return True
 
 
+def _touched(paths: WorkPaths) -> datetime:
+    """Answer when the work was last touched: its ledger, or its directory where it was only planned."""
+    marker = paths.ledger if paths.ledger.exists() else paths.root
+    return datetime.fromtimestamp(marker.stat().st_mtime, UTC)
+
+
 def _is_spent(paths: WorkPaths, now: datetime) -> bool:
     try:
-        ledger = LedgerFile(paths, f"{paths.root.parent.name}/{paths.root.name}").read()
-        touched = datetime.fromtimestamp(paths.ledger.stat().st_mtime, UTC)
-    except (MalformedError, OSError):
+        return is_spent(LedgerFile(paths, f"{paths.root.parent.name}/{paths.root.name}").read(), now)
+    except MalformedError:
         return False  # a person has to look at it
-    return touched + TOMBSTONE_AGE < now and is_spent(ledger, now)
 
 
 def _remove_empty(directory: Path) -> None:

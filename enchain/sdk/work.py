@@ -8,10 +8,10 @@ does, a work ends in exactly one result, and what the ledger has recorded as the
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 
 from enchain.chains.errors import EnchainError, UnavailableError
 from enchain.chains.values import Json, SecretRef
@@ -44,6 +44,9 @@ PATIENCE_SECONDS = 30.0
 """How long after the deadline a work still waits: for another's lock, or for an engine to give up."""
 
 _log = get_logger("enchain.sdk.work")
+_lines_dropped = metrics.get_meter("enchain.sdk").create_counter(
+    "enchain.steps.log_lines_dropped", description="Lines of tools left out because there were too many"
+)
 _tracer = trace.get_tracer("enchain.sdk")
 
 
@@ -174,8 +177,10 @@ class Work:
                     self.speaker, "it was interrupted, and nobody knows how far it came", "INTERRUPTED"
                 )
             await self._change(lambda book: rules.taken_over(book, self.call.key, self._workshop.instance))
-        else:
+        elif await self._quiet(self._task.superseded):
             await self._clear()
+        else:
+            return results.unknown(self.speaker, "an earlier tool cannot be stopped", "TOOL_STUCK")
         if entry.cancelled and not any_begun(self._paths.runs, self.call.key.text):
             return await self._finish(results.cancelled(self.speaker, ""), None)
         try:
@@ -199,11 +204,19 @@ class Work:
             or any_begun(self._paths.runs, self.call.key.text)
         )
 
-    async def _clear(self) -> None:
-        """See that no earlier tool lives, then delete what earlier keys left of their runs."""
+    async def _quiet(self, keys: Sequence[str]) -> bool:
+        """Stop the tools of some keys, and wait until no tool lives; False where one cannot be stopped."""
+        patience = self._workshop.grace_seconds + PATIENCE_SECONDS
+        until = self._workshop.clock.monotonic() + patience
         while is_held(self._paths.tool_lock):
-            stop_all(self._paths.runs, self._task.superseded)
+            if self._workshop.clock.monotonic() > until:
+                return False
+            stop_all(self._paths.runs, keys)
             await self._workshop.clock.sleep(LOCK_POLL_SECONDS)
+        return True
+
+    async def _clear(self) -> None:
+        """Delete what earlier keys left of their runs."""
         for old in list(self._paths.runs.glob("*")):
             if old.name != self.call.key.text:
                 await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
@@ -279,6 +292,8 @@ class Work:
             result = self._failed(context, error)
         with contextlib.suppress(ToolLostError):
             await context.settle(stop=True)
+        if not await self._quiet([self.call.key.text]):
+            return results.unknown(self.speaker, "a tool cannot be stopped", "TOOL_STUCK")
         return result
 
     async def _call_engine(self, context: StepContext) -> object:
@@ -343,7 +358,7 @@ class Work:
     ) -> engine_pb2.StepResult:
         """Record the result, unless nobody knows it or another one is recorded already."""
         if context is not None:
-            context.flush()
+            _lines_dropped.add(context.flush())
             results.complete(result, handle=context.recorded, usage=context.usage, reported=context.reported)
         if result.outcome == diagnostic_pb2.OUTCOME_UNKNOWN:
             return result

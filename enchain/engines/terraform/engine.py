@@ -9,16 +9,16 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from enchain.chains.errors import InvalidArgumentError, Violation
 from enchain.engines.terraform import schemas
-from enchain.engines.terraform.events import Reading
-from enchain.engines.terraform.findings import PLAN_STALE
+from enchain.engines.terraform.findings import PLAN_STALE, state_missing, unrecorded
 from enchain.engines.terraform.inputs import accept, resolve
 from enchain.engines.terraform.module import Module, read_module, tree_digest
+from enchain.engines.terraform.outputs import known_outputs, output_changes, outputs_of, planned_step
 from enchain.engines.terraform.plugins import PluginCache
 from enchain.engines.terraform.session import Session
 from enchain.engines.terraform.tool import Tool, child_environment, find, settings
@@ -38,7 +38,6 @@ from enchain.sdk.port import (
 )
 from enchain.sdk.schemas import to_struct
 from enchain.v1 import chain_pb2, engine_pb2, operation_pb2
-from enchain.v1.provisioning_pb2 import PlannedChange
 
 _HANDLE_SCHEMA = "terraform/1"
 _MODULES_KEPT = 64
@@ -119,7 +118,7 @@ class TerraformEngine(Engine):
             await session.init(needs_plugins=module.plugins)
             await self._recover(session)
             await self._apply(session, kept)
-            return await _outputs(session, module)
+            return await outputs_of(session, module)
 
     async def destroy(self, step: Step) -> None:
         """Destroy what the state says exists, from the work's own directory alone."""
@@ -128,7 +127,7 @@ class TerraformEngine(Engine):
             _check_absence(work, step)
         elif work.may_hold():
             if not work.state.exists():
-                raise StepFailedError(_state_missing(work))
+                raise StepFailedError(state_missing(str(work.root)))
             session = self._session(step, work)
             async with _settled(session):
                 session.secrets = await resolve(step, await asyncio.to_thread(work.variables))
@@ -148,13 +147,16 @@ class TerraformEngine(Engine):
         if not work.exists():  # nothing stands yet, so the very place of the apply can be used
             await asyncio.to_thread(work.prepare, source, variables)
         beside = source if await asyncio.to_thread(_differs, work, source) else None
-        draft, directory, values = await asyncio.to_thread(work.begin_draft, beside, variables.plain)
-        if beside or not work.is_initialised():
-            await session.prepare(directory, needs_plugins=module.plugins)
-        reading = await session.plan(directory, *_LOOK_ONLY, f"-out={draft / 'plan'}", f"-var-file={values}")
-        outputs = await _known_outputs(session, directory, draft / "plan")
-        digest = await asyncio.to_thread(work.keep_plan, draft, await asyncio.to_thread(_origin, step))
-        return _planned(reading, outputs, digest)
+        async with _draft(work, beside, variables.plain) as (draft, directory, values):
+            if beside or not work.is_initialised():
+                await session.prepare(directory, needs_plugins=module.plugins)
+            reading = await session.plan(
+                directory, *_LOOK_ONLY, f"-out={draft / 'plan'}", f"-var-file={values}"
+            )
+            outputs = await known_outputs(session, directory, draft / "plan")
+            origin = await asyncio.to_thread(_origin, step)
+            digest = await asyncio.to_thread(work.keep_plan, draft, origin)
+        return planned_step(reading, outputs, digest)
 
     async def observe(self, step: Step) -> Observation:
         """Look whether what was made still stands as it was made."""
@@ -173,7 +175,7 @@ class TerraformEngine(Engine):
         )
         shown = json.loads(await session.look(work.module, "output", "-json"))
         outputs = {name: output["value"] for name, output in shown.items() if not output["sensitive"]}
-        return Observation(present=True, drift=[*reading.drift, *_output_changes(reading)], outputs=outputs)
+        return Observation(present=True, drift=[*reading.drift, *output_changes(reading)], outputs=outputs)
 
     async def _apply(self, session: Session, kept: KeptPlan | None) -> None:
         values = f"-var-file={session.work.next_values}"
@@ -192,15 +194,15 @@ class TerraformEngine(Engine):
         work = session.work
         if await asyncio.to_thread(work.resources) != []:
             await asyncio.to_thread(work.restore)
-            # Plugins are looked up again only where the directory was moved or swept.
-            await session.init(needs_plugins=True)
+            module = await self._module(work.source)
+            await session.init(needs_plugins=module.plugins)
             await self._recover(session)
             values = f"-var-file={work.values}"
             arguments = ["apply", "-json", "-input=false", str(kept.file)] if kept else []
             arguments = arguments or ["destroy", "-json", "-input=false", "-auto-approve", values]
             await session.change("destroy", arguments, makes=False)
         if (in_flight := await asyncio.to_thread(work.killed)) is not None:
-            raise StepFailedError(_unrecorded(work, in_flight))
+            raise StepFailedError(unrecorded(in_flight, str(work.kill_note)))
 
     async def _recover(self, session: Session) -> None:
         """Take note of what an earlier, killed run left behind, and save a state that it could not write."""
@@ -216,12 +218,12 @@ class TerraformEngine(Engine):
         variables = await asyncio.to_thread(work.variables)
         session = self._session(step, work)
         session.secrets = await resolve(step, variables)
-        draft, directory, values = await asyncio.to_thread(work.begin_draft, None, variables.plain)
-        reading = await session.plan(
-            directory, "-destroy", *_LOOK_ONLY, f"-out={draft / 'plan'}", f"-var-file={values}"
-        )
-        digest = await asyncio.to_thread(work.keep_plan, draft, "destroy")
-        return _planned(reading, {}, digest)
+        async with _draft(work, None, variables.plain) as (draft, directory, values):
+            reading = await session.plan(
+                directory, "-destroy", *_LOOK_ONLY, f"-out={draft / 'plan'}", f"-var-file={values}"
+            )
+            digest = await asyncio.to_thread(work.keep_plan, draft, "destroy")
+        return planned_step(reading, {}, digest)
 
     async def _kept(self, step: Step, work: Work) -> KeptPlan | None:
         """Find the plan that the step must carry out exactly.
@@ -274,6 +276,18 @@ async def _settled(session: Session) -> AsyncIterator[None]:
         await asyncio.to_thread(work.protect_state)
 
 
+@contextlib.asynccontextmanager
+async def _draft(
+    work: Work, source: Path | None, plain: Mapping[str, Json]
+) -> AsyncIterator[tuple[Path, Path, Path]]:
+    """Hand out a place to plan in, and delete what is left of it."""
+    draft, directory, values = await asyncio.to_thread(work.begin_draft, source, plain)
+    try:
+        yield draft, directory, values
+    finally:
+        await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
+
+
 def _lay_out(plugins: PluginCache, config: Path) -> None:
     plugins.create()
     config.touch(mode=0o600)
@@ -291,36 +305,6 @@ def _origin(step: Step) -> str:
     return hashlib.sha256(f"{tree_digest(step.artifacts['module'])}\n{text}".encode()).hexdigest()
 
 
-async def _outputs(session: Session, module: Module) -> dict[str, Json]:
-    """Answer the outputs; Terraform leaves out those that are null."""
-    shown = json.loads(await session.look(session.work.module, "output", "-json"))
-    return {name: shown[name]["value"] if name in shown else None for name in module.outputs}
-
-
-async def _known_outputs(session: Session, directory: Path, plan: Path) -> dict[str, Json]:
-    """Answer the outputs that a plan knows already, without the sensitive ones."""
-    shown: dict[str, Any] = json.loads(await session.look(directory, "show", "-json", str(plan)))
-    changes = shown.get("output_changes") or {}
-    return {
-        name: change["after"]
-        for name, change in changes.items()
-        if change.get("after_unknown") is False and change.get("after_sensitive") is False
-    }
-
-
-def _output_changes(reading: Reading) -> list[PlannedChange]:
-    return [
-        PlannedChange(action=PlannedChange.ACTION_UPDATE, address=f"output.{name}", detail=action)
-        for name, action in sorted(reading.output_actions.items())
-        if action != "noop"
-    ]
-
-
-def _planned(reading: Reading, outputs: Mapping[str, Json], digest: str) -> PlannedStep:
-    summary = reading.summary or "no changes"
-    return PlannedStep(changes=reading.changes, outputs=outputs, digest=digest, summary=summary)
-
-
 def _check_absence(work: Work, step: Step) -> None:
     """Let only proof pass for absence.
 
@@ -328,23 +312,4 @@ def _check_absence(work: Work, step: Step) -> None:
         StepFailedError: Something was made once, and where it was recorded is gone.
     """
     if step.prior is not None and not work.is_absent():
-        raise StepFailedError(_state_missing(work))
-
-
-def _state_missing(work: Work) -> Finding:
-    return Finding(
-        "the state of what was made is missing, so nobody knows what is left",
-        code="STATE_MISSING",
-        detail=f"Expected in {work.root}.",
-        remedy="Bring the work's directory back from a backup, or remove by hand what was made.",
-    )
-
-
-def _unrecorded(work: Work, in_flight: Sequence[str]) -> Finding:
-    about = ", ".join(in_flight) or "resources that are not known"
-    return Finding(
-        f"an earlier run was killed while it changed {about}: things may exist that no state knows",
-        code="UNRECORDED",
-        detail="Everything that the state knew is destroyed.",
-        remedy=f"Look for such things by hand, then delete {work.kill_note} and deprovision again.",
-    )
+        raise StepFailedError(state_missing(str(work.root)))

@@ -1,7 +1,7 @@
 """From what Terraform says went wrong to findings with stable codes. Pure; called where runs are read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from enchain.sdk.port import Finding
@@ -91,6 +91,27 @@ def ended_badly(command: str, returncode: int, last_words: str) -> Finding:
         detail=last_words,
         remedy="Read the log lines of the step, then retry.",
         exit_code=returncode if returncode >= 0 else None,
+    )
+
+
+def state_missing(directory: str) -> Finding:
+    """Say that something was made and nobody knows any more what."""
+    return Finding(
+        "the state of what was made is missing, so nobody knows what is left",
+        code="STATE_MISSING",
+        detail=f"Expected in {directory}.",
+        remedy="Bring the work's directory back from a backup, or remove by hand what was made.",
+    )
+
+
+def unrecorded(in_flight: Sequence[str], note: str) -> Finding:
+    """Say that things may exist that the state does not list; `note` is the file that says so."""
+    about = ", ".join(in_flight) or "resources that are not known"
+    return Finding(
+        f"an earlier run was killed while it changed {about}: things may exist that no state knows",
+        code="UNRECORDED",
+        detail="Everything that the state knew is destroyed.",
+        remedy=f"Look for such things by hand, then delete {note} and deprovision again.",
     )
 
 

@@ -80,18 +80,11 @@ async def find(environ: Mapping[str, str], own: Mapping[str, str], scratch: Path
         PreconditionError: There is none, or it does not answer.
     """
     argv = locate(environ)
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        "version",
-        cwd=scratch,
-        env={**child_environment(environ), **own},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(_VERSION_SECONDS):
-        said, _ = await process.communicate()
-    found = _VERSION.search(said.decode(errors="replace"))
+    try:
+        said = await _said(argv, {**child_environment(environ), **own}, scratch)
+    except (OSError, TimeoutError) as error:
+        raise _missing(f"{' '.join(argv)} cannot be run: {str(error) or 'it does not answer'}") from error
+    found = _VERSION.search(said)
     if found is None:
         raise _missing(f"{' '.join(argv)} does not say its version")
     # Runs inherit the server's environment, so what does not belong there is taken out at their door.
@@ -123,6 +116,26 @@ def child_environment(base: Mapping[str, str]) -> dict[str, str]:
     """Answer the environment for children: the server's, without what steers Terraform or the server."""
     kept = set(base) - set(stray(base))
     return {name: base[name] for name in kept if not name.startswith(_OWN)}
+
+
+async def _said(argv: tuple[str, ...], environ: Mapping[str, str], scratch: Path) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        "version",
+        cwd=scratch,
+        env=environ,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(_VERSION_SECONDS):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return said.decode(errors="replace")
 
 
 def _missing(why: str) -> PreconditionError:

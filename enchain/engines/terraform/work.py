@@ -151,6 +151,11 @@ class Work:
         """The plain values that what stands was made from."""
         return self._current / _VALUES
 
+    @property
+    def source(self) -> Path:
+        """The module that what stands was made from."""
+        return self._current / "module"
+
     def variables(self) -> Variables:
         """Read back the variables that what stands was made from."""
         secret = (read(self._current / _REFERENCES) or {}).get("secret", [])

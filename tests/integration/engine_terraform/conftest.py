@@ -1,15 +1,14 @@
 """The terraform engine in a harness, over the real Terraform that is found here, or over the wheel."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from enchain.engines.terraform.engine import TerraformEngine
 from enchain.sdk.testing import EngineHarness
-
-Modules = Callable[..., Path]
+from tests.harness.terraform_modules import Modules
 
 
 @pytest.fixture

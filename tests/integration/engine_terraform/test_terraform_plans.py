@@ -1,7 +1,6 @@
 """Plans of the terraform engine: they say what would happen, change nothing, and are carried out exactly."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from enchain.chains.values import to_python_map
@@ -9,10 +8,7 @@ from enchain.engine.v1 import engine_pb2
 from enchain.sdk.testing import EngineHarness, outputs_of
 from enchain.v1 import diagnostic_pb2, operation_pb2
 from enchain.v1.provisioning_pb2 import PlannedChange
-
-Modules = Callable[..., Path]
-
-UID = "01hz0000000000000000000000"
+from tests.harness.terraform_modules import Modules, files_of
 
 MODULE = """
 variable "name" { type = string }
@@ -33,12 +29,8 @@ output "secret" {
 """
 
 
-def files_of(tmp_path: Path) -> Path:
-    return tmp_path / "scope" / "work" / "default" / UID / "step" / "files"
-
-
 def resources_in(tmp_path: Path) -> list[str]:
-    state = json.loads((files_of(tmp_path) / "state" / "terraform.tfstate").read_text())
+    state = json.loads((files_of(tmp_path / "scope") / "state" / "terraform.tfstate").read_text())
     return [resource["name"] for resource in state["resources"]]
 
 
@@ -61,7 +53,7 @@ async def test_a_plan_says_what_would_be_made_and_makes_nothing(
     assert to_python_map(planned.plan.outputs, field="outputs") == {"name": "alpha"}
     assert planned.plan.digest.startswith("sha256:")
     assert planned.plan.summary == "Plan: 2 to add, 0 to change, 0 to destroy."
-    assert not (files_of(tmp_path) / "state" / "terraform.tfstate").exists()
+    assert not (files_of(tmp_path / "scope") / "state" / "terraform.tfstate").exists()
 
 
 async def test_exactly_the_plan_is_applied(harness: EngineHarness, modules: Modules) -> None:
@@ -82,7 +74,7 @@ async def test_an_update_is_planned_beside_what_stands(
     planned = await harness.plan(
         inputs, artifacts, prior=made.handle, verb=operation_pb2.VERB_UPDATE, generation=2
     )
-    live = sorted(path.name for path in (files_of(tmp_path) / "module").iterdir())
+    live = sorted(path.name for path in (files_of(tmp_path / "scope") / "module").iterdir())
     updated = await harness.apply(
         inputs,
         artifacts,
@@ -109,7 +101,7 @@ async def test_a_plan_is_stale_once_something_else_was_applied(
     made = await harness.apply({"with": {"name": "alpha"}}, artifacts)
     about = {"prior": made.handle, "verb": operation_pb2.VERB_UPDATE}
     planned = await harness.plan({"with": {"name": "beta"}}, artifacts, **about, generation=2)
-    plan = files_of(tmp_path) / "plans" / planned.plan.digest.removeprefix("sha256:")
+    plan = files_of(tmp_path / "scope") / "plans" / planned.plan.digest.removeprefix("sha256:")
     kept = {path.name: path.read_bytes() for path in plan.iterdir()}
     await harness.apply({"with": {"name": "gamma"}}, artifacts, **about, generation=2)
     gone = await harness.apply(
@@ -148,16 +140,19 @@ async def test_a_destroy_can_be_planned_and_carried_out(
 
     assert changes_of(planned) == {"terraform_data.copy[0]": "ACTION_DELETE"}
     assert gone.outcome == diagnostic_pb2.OUTCOME_SUCCEEDED, gone
-    assert not files_of(tmp_path).exists()
+    assert not files_of(tmp_path / "scope").exists()
 
 
-async def test_a_plan_that_fails_says_why(harness: EngineHarness, modules: Modules) -> None:
+async def test_a_plan_that_fails_says_why_and_leaves_no_draft(
+    harness: EngineHarness, modules: Modules, tmp_path: Path
+) -> None:
     module = modules("bad", main_tf='output "x" { value = local.missing }')
     planned = await harness.plan(artifacts={"module": module})
 
     assert planned.diagnostics[0].source.file == "main.tf"
     assert "local" in planned.diagnostics[0].summary
     assert not planned.plan.digest
+    assert not list((files_of(tmp_path / "scope") / "plans").iterdir())
 
 
 async def test_what_stands_as_made_is_observed_without_drift(

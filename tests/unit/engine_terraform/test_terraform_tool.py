@@ -70,6 +70,15 @@ async def test_a_program_that_is_no_terraform_is_refused(tmp_path: Path) -> None
         await find({"PATH": f"{tmp_path}:/usr/bin:/bin"}, {}, tmp_path)
 
 
+async def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    program(tmp_path, "terraform").write_bytes(b"\x7fELF no program")
+
+    with pytest.raises(PreconditionError) as caught:
+        await find({"PATH": f"{tmp_path}:/usr/bin:/bin"}, {}, tmp_path)
+
+    assert str(tmp_path / "terraform") in caught.value.message
+
+
 def test_children_get_credentials_but_nothing_that_steers_terraform_or_belongs_to_the_server() -> None:
     base = {"AWS_PROFILE": "x", "TF_VAR_a": "1", "CHECKPOINT_CACHE": "1", "ENCHAIN_SECRET_DB": "s"}
 

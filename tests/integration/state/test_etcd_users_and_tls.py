@@ -140,19 +140,21 @@ async def test_many_calls_that_meet_an_ended_token_all_succeed(
 
 
 async def test_following_goes_on_with_a_new_token_after_its_connection_broke(
-    store: EtcdStore, administrator: Administrator, proxy: Proxy
+    guarded: LocalEtcd, store: EtcdStore, administrator: Administrator, proxy: Proxy
 ) -> None:
+    straight = await open_store([guarded.address], user="router", password="secret")
     async with aclosing(follow(store, MAY, clock=SystemClock(), rng=Random(1))) as batches:
         assert (await anext(batches)).resync
-        first = await put(store, [Put(f"{MAY}a", b"1")])
+        first = await put(straight, [Put(f"{MAY}a", b"1")])
         assert (await anext(batches)).revision == first
         await administrator.end_tokens("router", "secret")
         proxy.cut()
 
-        second = await put(store, [Put(f"{MAY}a", b"2")])
+        second = await put(straight, [Put(f"{MAY}a", b"2")])
 
         batch = await asyncio.wait_for(anext(batches), 60)
         assert (batch.revision, batch.resync) == (second, False)
+    await straight.close()
 
 
 async def test_following_without_the_right_waits_and_begins_once_it_is_given(

@@ -4,6 +4,7 @@ Settings, telemetry, store, then `router.serve` until a signal comes.
 """
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from functools import partial
 
@@ -48,3 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parse(argv)
     configure_logs(SERVICE, level=settings.server.log_level, json=settings.server.log_json)
     return run(partial(_main, settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from enchain.chains.errors import InvalidArgumentError, Violation
 from enchain.engines.terraform import schemas
+from enchain.engines.terraform.commands import Commands
 from enchain.engines.terraform.findings import PLAN_STALE, state_missing, unrecorded
 from enchain.engines.terraform.inputs import accept, resolve
 from enchain.engines.terraform.module import Module, read_module, tree_digest
 from enchain.engines.terraform.outputs import known_outputs, output_changes, outputs_of, planned_step
 from enchain.engines.terraform.plugins import PluginCache
-from enchain.engines.terraform.session import Session
 from enchain.engines.terraform.tool import Tool, child_environment, find, settings
 from enchain.engines.terraform.variables import faults, references, split
 from enchain.engines.terraform.work import KeptPlan, Work
@@ -106,19 +106,19 @@ class TerraformEngine(Engine):
     async def apply(self, step: Step) -> Mapping[str, Json]:
         """Make or change what the module describes; answer its outputs."""
         work = Work(step.directory)
-        session = self._session(step, work)
-        async with _settled(session):
+        commands = self._commands(step, work)
+        async with _settled(commands):
             module = await self._module(step.artifacts["module"])
             variables = await accept(step, module)
-            session.secrets = await resolve(step, variables)
+            commands.secrets = await resolve(step, variables)
             kept = await self._kept(step, work)
             await asyncio.to_thread(work.open, step.work_id)
-            await step.handle({"work": step.work_id, "tool": session.tool.title})
+            await step.handle({"work": step.work_id, "tool": commands.tool.title})
             await asyncio.to_thread(work.prepare, step.artifacts["module"], variables)
-            await session.init(needs_plugins=module.plugins)
-            await self._recover(session)
-            await self._apply(session, kept)
-            return await outputs_of(session, module)
+            await commands.init(needs_plugins=module.plugins)
+            await self._recover(commands)
+            await self._apply(commands, kept)
+            return await outputs_of(commands, module)
 
     async def destroy(self, step: Step) -> None:
         """Destroy what the state says exists, from the work's own directory alone."""
@@ -128,10 +128,10 @@ class TerraformEngine(Engine):
         elif work.may_hold():
             if not work.state.exists():
                 raise StepFailedError(state_missing(str(work.root)))
-            session = self._session(step, work)
-            async with _settled(session):
-                session.secrets = await resolve(step, await asyncio.to_thread(work.variables))
-                await self._destroy(session, await self._kept(step, work))
+            commands = self._commands(step, work)
+            async with _settled(commands):
+                commands.secrets = await resolve(step, await asyncio.to_thread(work.variables))
+                await self._destroy(commands, await self._kept(step, work))
         await asyncio.to_thread(work.remove)
 
     async def plan(self, step: Step) -> PlannedStep:
@@ -142,18 +142,18 @@ class TerraformEngine(Engine):
         source = step.artifacts["module"]
         module = await self._module(source)
         variables = await accept(step, module)
-        session = self._session(step, work)
-        session.secrets = await resolve(step, variables)
+        commands = self._commands(step, work)
+        commands.secrets = await resolve(step, variables)
         if not work.exists():  # nothing stands yet, so the very place of the apply can be used
             await asyncio.to_thread(work.prepare, source, variables)
         beside = source if await asyncio.to_thread(_differs, work, source) else None
         async with _draft(work, beside, variables.plain) as (draft, directory, values):
             if beside or not work.is_initialised():
-                await session.prepare(directory, needs_plugins=module.plugins)
-            reading = await session.plan(
+                await commands.prepare(directory, needs_plugins=module.plugins)
+            reading = await commands.plan(
                 directory, *_LOOK_ONLY, f"-out={draft / 'plan'}", f"-var-file={values}"
             )
-            outputs = await known_outputs(session, directory, draft / "plan")
+            outputs = await known_outputs(commands, directory, draft / "plan")
             origin = await asyncio.to_thread(_origin, step)
             digest = await asyncio.to_thread(work.keep_plan, draft, origin)
         return planned_step(reading, outputs, digest)
@@ -168,58 +168,58 @@ class TerraformEngine(Engine):
             return Observation(present=None if work.may_hold() else False)
         if not standing:
             return Observation(present=False if work.killed() is None else None)
-        session = self._session(step, work)
-        session.secrets = await resolve(step, await asyncio.to_thread(work.variables))
-        reading = await session.plan(
+        commands = self._commands(step, work)
+        commands.secrets = await resolve(step, await asyncio.to_thread(work.variables))
+        reading = await commands.plan(
             work.module, "-refresh-only", *_LOOK_ONLY, "-detailed-exitcode", f"-var-file={work.values}"
         )
-        shown = json.loads(await session.look(work.module, "output", "-json"))
+        shown = json.loads(await commands.look(work.module, "output", "-json"))
         outputs = {name: output["value"] for name, output in shown.items() if not output["sensitive"]}
         return Observation(present=True, drift=[*reading.drift, *output_changes(reading)], outputs=outputs)
 
-    async def _apply(self, session: Session, kept: KeptPlan | None) -> None:
-        values = f"-var-file={session.work.next_values}"
+    async def _apply(self, commands: Commands, kept: KeptPlan | None) -> None:
+        values = f"-var-file={commands.work.next_values}"
         arguments = ["apply", "-json", "-input=false"]
         arguments += [str(kept.file)] if kept else ["-auto-approve", values]
-        await asyncio.to_thread(session.work.begin_change)
+        await asyncio.to_thread(commands.work.begin_change)
         try:
-            await session.change("apply", arguments, makes=True)
+            await commands.change("apply", arguments, makes=True)
         except StepFailedError as error:
             if any(finding.code == PLAN_STALE for finding in error.findings):
                 raise PlanStaleError from error
             raise
-        await asyncio.to_thread(session.work.drop_plans)
+        await asyncio.to_thread(commands.work.drop_plans)
 
-    async def _destroy(self, session: Session, kept: KeptPlan | None) -> None:
-        work = session.work
+    async def _destroy(self, commands: Commands, kept: KeptPlan | None) -> None:
+        work = commands.work
         if await asyncio.to_thread(work.resources) != []:
             await asyncio.to_thread(work.restore)
             module = await self._module(work.source)
-            await session.init(needs_plugins=module.plugins)
-            await self._recover(session)
+            await commands.init(needs_plugins=module.plugins)
+            await self._recover(commands)
             values = f"-var-file={work.values}"
             arguments = ["apply", "-json", "-input=false", str(kept.file)] if kept else []
             arguments = arguments or ["destroy", "-json", "-input=false", "-auto-approve", values]
-            await session.change("destroy", arguments, makes=False)
+            await commands.change("destroy", arguments, makes=False)
         if (in_flight := await asyncio.to_thread(work.killed)) is not None:
             raise StepFailedError(unrecorded(in_flight, str(work.kill_note)))
 
-    async def _recover(self, session: Session) -> None:
+    async def _recover(self, commands: Commands) -> None:
         """Take note of what an earlier, killed run left behind, and save a state that it could not write."""
-        work = session.work
+        work = commands.work
         if await asyncio.to_thread(work.was_killed):
             await asyncio.to_thread(work.note_kill, [])
         if await asyncio.to_thread(work.errored_state.exists):
-            await session.save_state()
+            await commands.save_state()
 
     async def _plan_destroy(self, step: Step, work: Work) -> PlannedStep:
         if not await asyncio.to_thread(work.resources):
             return PlannedStep(summary="nothing is left to destroy")
         variables = await asyncio.to_thread(work.variables)
-        session = self._session(step, work)
-        session.secrets = await resolve(step, variables)
+        commands = self._commands(step, work)
+        commands.secrets = await resolve(step, variables)
         async with _draft(work, None, variables.plain) as (draft, directory, values):
-            reading = await session.plan(
+            reading = await commands.plan(
                 directory, "-destroy", *_LOOK_ONLY, f"-out={draft / 'plan'}", f"-var-file={values}"
             )
             digest = await asyncio.to_thread(work.keep_plan, draft, "destroy")
@@ -250,26 +250,26 @@ class TerraformEngine(Engine):
             self._modules[digest] = module
         return self._modules[digest]
 
-    def _session(self, step: Step, work: Work) -> Session:
+    def _commands(self, step: Step, work: Work) -> Commands:
         assert self._found is not None
         inherited = child_environment(self._environ)
-        return Session(step, work, self._found, self._settings, inherited, self._plugins)
+        return Commands(step, work, self._found, self._settings, inherited, self._plugins)
 
 
 @contextlib.asynccontextmanager
-async def _settled(session: Session) -> AsyncIterator[None]:
+async def _settled(commands: Commands) -> AsyncIterator[None]:
     """Once a change has ended, however it did, protect the state and say truly whether anything is left."""
-    work = session.work
+    work = commands.work
     try:
         yield
     except PlanStaleError:
         await asyncio.to_thread(work.restore)
         raise
     except (StepFailedError, CancelledStepError) as error:
-        error.left_behind = await asyncio.to_thread(work.may_hold, begun=session.reading.begun)
+        error.left_behind = await asyncio.to_thread(work.may_hold, begun=commands.reading.begun)
         if not error.left_behind and work.exists():
             await asyncio.to_thread(work.remove)
-        elif not session.reading.begun:
+        elif not commands.reading.begun:
             await asyncio.to_thread(work.restore)
         raise
     finally:

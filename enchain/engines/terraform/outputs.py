@@ -5,22 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from enchain.engines.terraform.commands import Commands
 from enchain.engines.terraform.events import Reading
 from enchain.engines.terraform.module import Module
-from enchain.engines.terraform.session import Session
 from enchain.sdk.port import Json, PlannedStep
 from enchain.v1.provisioning_pb2 import PlannedChange
 
 
-async def outputs_of(session: Session, module: Module) -> dict[str, Json]:
+async def outputs_of(commands: Commands, module: Module) -> dict[str, Json]:
     """Answer the outputs; Terraform leaves out those that are null."""
-    shown = json.loads(await session.look(session.work.module, "output", "-json"))
+    shown = json.loads(await commands.look(commands.work.module, "output", "-json"))
     return {name: shown[name]["value"] if name in shown else None for name in module.outputs}
 
 
-async def known_outputs(session: Session, directory: Path, plan: Path) -> dict[str, Json]:
+async def known_outputs(commands: Commands, directory: Path, plan: Path) -> dict[str, Json]:
     """Answer the outputs that a plan knows already, without the sensitive ones."""
-    shown: dict[str, Any] = json.loads(await session.look(directory, "show", "-json", str(plan)))
+    shown: dict[str, Any] = json.loads(await commands.look(directory, "show", "-json", str(plan)))
     changes = shown.get("output_changes") or {}
     return {
         name: change["after"]

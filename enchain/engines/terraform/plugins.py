@@ -1,4 +1,4 @@
-"""One cache of provider plugins for a state scope, used by one `init` at a time. `session.py` calls it.
+"""One cache of provider plugins for a state scope, used by one `init` at a time. `commands.py` calls it.
 
 Terraform's plugin cache is not made for concurrent use: two runs that install the same provider break it.
 """

@@ -25,7 +25,7 @@ _CLEAN_EXITS = frozenset({0, 2})
 
 
 @dataclass(slots=True)
-class Session:
+class Commands:
     """Terraform in the directory of one step.
 
     Attributes:

@@ -108,8 +108,7 @@ async def measure(loops: int, changes: int, rate: float, value_bytes: int) -> Re
 async def _change(
     writer: Store, changes: int, rate: float, value_bytes: int
 ) -> tuple[dict[int, float], list[float]]:
-    """Make the changes at an even pace; answer when each revision was sent off, and how long each put
-    took."""
+    """Make the changes at an even pace; answer when each was sent, and how long each put took."""
     sent: dict[int, float] = {}
     put_ms: list[float] = []
     start = time.perf_counter()

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-from enchain.chains.errors import EnchainError
+from enchain.chains.errors import ConflictError, EnchainError
 from enchain.engine.v1 import engine_pb2
 from enchain.sdk.calls import Token
 
@@ -160,6 +160,7 @@ class EventLog:
         self._seq = takeovers * TAKEOVER_STEP
         self._kept = Backlog()
         self._streams: list[Stream] = []
+        self._broken: EnchainError | None = None
         self.ended = False
 
     def publish(self, event: engine_pb2.StepEvent) -> None:
@@ -186,7 +187,7 @@ class EventLog:
 
     def break_off(self, error: EnchainError) -> None:
         """End all streams with an error and keep no more: the work is no longer this process's."""
-        self.ended = True
+        self.ended, self._broken = True, error
         for stream in list(self._streams):
             stream.end(error)
 
@@ -194,11 +195,11 @@ class EventLog:
         """Open a stream, from the first event kept. The oldest stream gives way beyond the bound."""
         stream = Stream(token, self._kept.copy(joined=joined), self._forget)
         if self.ended:
-            stream.end()
+            stream.end(self._broken)
             return stream
         self._streams.append(stream)
         for surplus in self._streams[:-STREAMS_MAX]:
-            surplus.end()
+            surplus.end(ConflictError("there are too many streams of this work", reason="TOO_MANY_STREAMS"))
         return stream
 
     def displace(self, token: Token, error: EnchainError) -> None:

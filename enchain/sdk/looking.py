@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from enchain.chains.errors import ConflictError, EnchainError, OurError
 from enchain.chains.values import to_value_map
@@ -23,7 +24,7 @@ from enchain.sdk.port import CancelledStepError, Finding, Observation, PlannedSt
 from enchain.sdk.results import Speaker
 from enchain.sdk.runs import Limits, Run, Runs, ToolLostError
 from enchain.sdk.schemas import handle_schema_of
-from enchain.sdk.scope import FileLock
+from enchain.sdk.scope import FileLock, is_held
 from enchain.sdk.workshop import Workshop
 from enchain.v1 import diagnostic_pb2, provisioning_pb2
 
@@ -32,6 +33,8 @@ TIME_MAX = timedelta(minutes=10)
 
 BUSY_RETRY_SECONDS = 1.0
 CHANGES_MAX = 200
+
+T = TypeVar("T")
 
 
 async def plan(
@@ -82,7 +85,8 @@ async def _planned(
     async with _context(workshop, call, prepared, prior, events) as context:
         result = engine_pb2.PlanResult()
         try:
-            result.plan.CopyFrom(_plan_message(workshop, call, await workshop.engine.plan(context), context))
+            planned = await _in_time(workshop, context, workshop.engine.plan(context))
+            result.plan.CopyFrom(_plan_message(workshop, call, planned, context))
         except (StepFailedError, CancelledStepError, ToolLostError) as error:
             result.diagnostics.extend(_diagnostics(context, error))
         result.diagnostics.extend(context.reported)
@@ -90,6 +94,17 @@ async def _planned(
         del result.diagnostics[:]
         result.diagnostics.extend(kept)
         return result
+
+
+async def _in_time(workshop: Workshop, context: StepContext, look: Awaitable[T]) -> T:
+    """Await an engine until the deadline of its look."""
+    left = (context.deadline - workshop.clock.now()).total_seconds()
+    try:
+        async with asyncio.timeout(left + workshop.grace_seconds):
+            return await look
+    except TimeoutError as error:
+        finding = Finding("the deadline passed", code="DEADLINE_EXCEEDED")
+        raise StepFailedError(finding, left_behind=False) from error
 
 
 def _plan_message(
@@ -117,7 +132,7 @@ async def observe(
     events = EventLog(workshop.clock.now)  # nobody reads them; the diagnostics are in the answer
     async with _context(workshop, call, Prepared(), handle, events) as context:
         try:
-            return _observed(await workshop.engine.observe(context), context)
+            return _observed(await _in_time(workshop, context, workshop.engine.observe(context)), context)
         except (StepFailedError, CancelledStepError, ToolLostError) as error:
             return engine_pb2.ObserveResponse(
                 presence=engine_pb2.ObserveResponse.PRESENCE_UNKNOWN,
@@ -159,7 +174,7 @@ async def _context(
     """Hold the task lock and hand out a context whose tools end with it."""
     paths = workshop.scope.work(call.work)
     lock = FileLock(paths.task_lock)
-    if not lock.try_acquire():
+    if is_held(paths.tool_lock) or not lock.try_acquire():
         raise ConflictError(
             f"{call.work.text} is being worked on",
             reason="WORK_RUNNING",

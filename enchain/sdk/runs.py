@@ -276,12 +276,17 @@ class Runs:
         Raises:
             EnchainError: The key may begin no further run, or its name is none.
             CancelledStepError: The step was cancelled.
+            StepFailedError: Another tool held the lock until the deadline.
             ToolLostError: It was begun, it is gone, its end was not recorded, and it may not be repeated.
         """
         if not _NAME.fullmatch(name):
             raise OurError(f"{name!r} is no name for a run", reason="INVALID_RUN_NAME")
         directory = self._directory / name
         while not await _to_its_end(asyncio.to_thread(self._settle, directory, tool)):
+            if self._limits.deadline is not None and self._limits.deadline <= self._clock.now():
+                raise StepFailedError(
+                    Finding("another tool held the work until the deadline", code="DEADLINE_EXCEEDED")
+                )
             await self._clock.sleep(POLL_SECONDS)
         run = Run(directory, self._tool_lock, self._clock, self._ended)
         await run.begun()

@@ -40,6 +40,7 @@ from enchain.sdk.workshop import Workshop
 from enchain.v1 import diagnostic_pb2
 
 LOCK_POLL_SECONDS = 0.05
+LETTING_GO_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0
 """How long after the deadline a work still waits: for another's lock, or for an engine to give up."""
 
@@ -307,6 +308,7 @@ class Work:
             done, _ = await asyncio.wait({task}, timeout=patience)
         except asyncio.CancelledError:
             task.cancel()
+            await asyncio.wait({task}, timeout=LETTING_GO_SECONDS)
             raise
         if not done:
             task.cancel()

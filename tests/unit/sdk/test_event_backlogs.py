@@ -116,6 +116,19 @@ async def test_the_oldest_stream_gives_way_when_there_are_too_many() -> None:
     events = new_log()
     streams = [events.stream(Token()) for _ in range(STREAMS_MAX + 1)]
 
-    read = await all_of(streams[0])  # ends although the work goes on
+    with pytest.raises(ConflictError) as caught:
+        await all_of(streams[0])
+    end(events)
 
-    assert [event.WhichOneof("event") for event in read] == ["accepted"]
+    assert caught.value.reason == "TOO_MANY_STREAMS"
+    assert [(await all_of(stream))[-1].WhichOneof("event") for stream in streams[1:]] == [
+        "result"
+    ] * STREAMS_MAX
+
+
+async def test_a_reader_who_comes_after_the_work_was_let_go_is_told_so_too() -> None:
+    events = new_log()
+    events.break_off(ConflictError("let go", reason="INSTANCE_STOPPING"))
+
+    with pytest.raises(ConflictError):
+        await all_of(events.stream(Token()))

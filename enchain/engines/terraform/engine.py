@@ -14,11 +14,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from enchain.chains.errors import InvalidArgumentError, Violation
-from enchain.engines.terraform import schemas
 from enchain.engines.terraform.commands import Commands
 from enchain.engines.terraform.findings import PLAN_STALE, state_missing, unrecorded
 from enchain.engines.terraform.inputs import accept, resolve
-from enchain.engines.terraform.module import Module, read_module, tree_digest
 from enchain.engines.terraform.outputs import known_outputs, output_changes, outputs_of, planned_step
 from enchain.engines.terraform.plugins import PluginCache
 from enchain.engines.terraform.tool import Tool, child_environment, find, settings
@@ -37,6 +35,8 @@ from enchain.sdk.port import (
     StepFailedError,
 )
 from enchain.sdk.schemas import to_struct
+from enchain.terraform_modules import schemas
+from enchain.terraform_modules.module import Module, read_module, tree_digest
 from enchain.v1 import chain_pb2, engine_pb2, operation_pb2
 
 _HANDLE_SCHEMA = "terraform/1"

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from enchain.engines.terraform.module import Module
 from enchain.engines.terraform.variables import (
     SecretVariable,
     Variables,
@@ -13,6 +12,7 @@ from enchain.engines.terraform.variables import (
     with_secrets,
 )
 from enchain.sdk.port import Finding, Step, StepFailedError
+from enchain.terraform_modules.module import Module
 
 
 async def accept(step: Step, module: Module) -> Variables:

@@ -7,8 +7,8 @@ from typing import Any
 
 from enchain.engines.terraform.commands import Commands
 from enchain.engines.terraform.events import Reading
-from enchain.engines.terraform.module import Module
 from enchain.sdk.port import Json, PlannedStep
+from enchain.terraform_modules.module import Module
 from enchain.v1.provisioning_pb2 import PlannedChange
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from enchain.chains.values import Json, SecretRef, TemplateText
-from enchain.engines.terraform.constraints import is_primitive
-from enchain.engines.terraform.hcl import quoted
-from enchain.engines.terraform.module import Module
 from enchain.sdk.port import Finding
+from enchain.terraform_modules.constraints import is_primitive
+from enchain.terraform_modules.hcl import quoted
+from enchain.terraform_modules.module import Module
 from enchain.v1 import diagnostic_pb2
 
 _NUL = "\0"

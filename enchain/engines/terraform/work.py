@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from enchain.engines.terraform.files import PRIVATE_FILE, copy_module, is_locked, make, read, write
-from enchain.engines.terraform.module import tree_digest
 from enchain.engines.terraform.variables import Variables, from_record, to_record
+from enchain.terraform_modules.module import tree_digest
 
 _VALUES = "values.tfvars.json"
 _REFERENCES = "secrets.json"

@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enchain.chains.values import EngineVariable, SecretRef, TemplateText
-from enchain.engines.terraform.hcl import literal, parse_expression, quoted
-from enchain.engines.terraform.module import Module, read_module
 from enchain.engines.terraform.variables import (
     Variables,
     environment_of,
@@ -19,6 +17,8 @@ from enchain.engines.terraform.variables import (
     to_record,
     with_secrets,
 )
+from enchain.terraform_modules.hcl import literal, parse_expression, quoted
+from enchain.terraform_modules.module import Module, read_module
 
 MODULE = """
 variable "name" { type = string }

@@ -1,4 +1,4 @@
-"""What a Terraform module takes and gives, read from its files. `engine.py` and `schemas.py` call it.
+"""What a Terraform module takes and gives, read from its files. The engine and `enchain init` call it.
 
 Terraform has no command that lists variables, hence the reading. Files named `override` are laid over the
 others, as Terraform does. Nothing is evaluated and nothing is run.
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enchain.chains.errors import InvalidArgumentError, Violation
-from enchain.engines.terraform.hcl import Block, Expression, Literal, Opaque
-from enchain.engines.terraform.sources import read_blocks, read_preset
+from enchain.terraform_modules.hcl import Block, Expression, Literal, Opaque
+from enchain.terraform_modules.sources import read_blocks, read_preset
 
 _BUILT_IN = "terraform_"
 """Resource types of the provider that is part of the tool."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from enchain.chains.errors import InvalidArgumentError
-from enchain.engines.terraform.constraints import is_primitive
-from enchain.engines.terraform.module import read_module, tree_digest
-from enchain.engines.terraform.schemas import inputs_schema, outputs_schema, secret_outputs
+from enchain.terraform_modules.constraints import is_primitive
+from enchain.terraform_modules.module import read_module, tree_digest
+from enchain.terraform_modules.schemas import inputs_schema, outputs_schema, secret_outputs
 
 EVERY_TYPE = r"""
 # a comment

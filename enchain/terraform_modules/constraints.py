@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from enchain.engines.terraform.hcl import Call, Expression, Fields, Items, Literal, Name, literal
+from enchain.terraform_modules.hcl import Call, Expression, Fields, Items, Literal, Name, literal
 
 Schema = dict[str, Any]
 

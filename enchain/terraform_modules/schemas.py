@@ -1,10 +1,10 @@
-"""From a module to the schema of the engine's inputs and outputs. Pure; `engine.py` calls it."""
+"""From a module to JSON Schemas of its variables and outputs. Pure; the engine and `enchain init` call it."""
 
 from typing import Any
 
-from enchain.engines.terraform.constraints import Schema, nullable, schema_of
-from enchain.engines.terraform.hcl import literal
-from enchain.engines.terraform.module import Module, Variable
+from enchain.terraform_modules.constraints import Schema, nullable, schema_of
+from enchain.terraform_modules.hcl import literal
+from enchain.terraform_modules.module import Module, Variable
 
 DESCRIPTION_CHARS_MAX = 200
 """Schemas are journaled with every chain, and some modules have a hundred variables."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from enchain.chains.errors import InvalidArgumentError, Violation
-from enchain.engines.terraform.hcl import (
+from enchain.terraform_modules.hcl import (
     Block,
     Expression,
     Fields,

@@ -1,8 +1,7 @@
-"""Reads Terraform's configuration language as far as this engine needs it.
+"""Reads Terraform's configuration language as far as it describes what a module takes and gives.
 
 `sources.py` calls it. It is the only importer of `hcl2` and turns that library's tree into the few shapes
-below.
-It never evaluates anything: what is not a literal is `Opaque`.
+below. It never evaluates anything: what is not a literal is `Opaque`.
 """
 
 import json

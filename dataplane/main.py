@@ -35,7 +35,12 @@ async def _main(settings: RouterSettings, stop: asyncio.Event) -> None:
     store = await open_store(etcd.endpoints, tls=etcd.tls, user=etcd.user, password=etcd.password())
 
     def ready(known: Ready) -> None:
-        write_ready_file(server.ready_file, address=known.address, identifier=known.router)
+        write_ready_file(
+            server.ready_file,
+            address=known.address,
+            identifier=known.router,
+            metrics=telemetry.metrics_address,
+        )
 
     try:
         await serve(settings, store, stop, on_ready=ready)

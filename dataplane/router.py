@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from ulid import ULID
 
@@ -229,7 +230,8 @@ async def _until(stop: asyncio.Event, start: "asyncio.Future[None]") -> bool:
     """Wait for the start to be done; False where the router is to stop before."""
     stopped = asyncio.create_task(stop.wait(), name="wait for the stop")
     try:
-        await asyncio.wait([asyncio.ensure_future(stopped), start], return_when=asyncio.FIRST_COMPLETED)
+        waiting: list[asyncio.Future[Any]] = [stopped, start]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
     if not start.done():

@@ -48,8 +48,10 @@ def _text(file: Path) -> str:
         return sys.stdin.read()
     try:
         return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DocumentError(file, 1, "", f"cannot be read: {error}") from error
+    except OSError as error:
+        raise DocumentError(file, 1, "", f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DocumentError(file, 1, "", f"is no text: {error}") from error
 
 
 async def save(client: Client, item: Parsed, *, dry_run: bool) -> Saved:
@@ -73,15 +75,23 @@ def _placed(error: EnchainError, item: Parsed) -> EnchainError:
         line = item.document.line_of(place)
         where = spell(place) or violation.field
         violations.append(Violation(f"{file}:{line}: {where}", violation.description, violation.reason))
-    name = getattr(item.message, "name", "")
     return type(error)(
-        f"{file}:{item.document.line}: {item.kind} {name}: {error.message}",
+        _message(error, item, violations),
         reason=error.reason,
         remedy=error.remedy,
         metadata=error.metadata,
         violations=violations,
         retry_after=error.retry_after,
     )
+
+
+def _message(error: EnchainError, item: Parsed, violations: list[Violation]) -> str:
+    """Say where and what: at the one faulty line, or at the document with its faults listed below."""
+    if len(violations) == 1:
+        return f"{violations[0].field}: {violations[0].description}"
+    name = getattr(item.message, "name", "")
+    what = f"{len(violations)} faults" if violations else error.message
+    return f"{item.document.file}:{item.document.line}: {item.kind} {name}: {what}"
 
 
 async def _save_workload(client: Client, item: Parsed, *, dry_run: bool) -> Saved:

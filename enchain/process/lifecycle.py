@@ -131,11 +131,12 @@ class Tasks:
         raise TaskEndedError(f"the task '{name}' ended, and never should", metadata={"task": name})
 
 
-def write_ready_file(path: Path | None, *, address: str, identifier: str = "") -> None:
-    """Say in a file that the process serves: `{"address", "id", "pid"}`. Appears whole or not at all."""
+def write_ready_file(path: Path | None, *, address: str, identifier: str = "", metrics: str = "") -> None:
+    """Say in a file that the process serves: address, id, pid, metrics page. Appears whole or not at all."""
     if path is None:
         return
-    content = json.dumps({"address": address, "id": identifier, "pid": os.getpid()}, sort_keys=True)
+    facts = {"address": address, "id": identifier, "metrics": metrics, "pid": os.getpid()}
+    content = json.dumps(facts, sort_keys=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(content + "\n", encoding="utf-8")

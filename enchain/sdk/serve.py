@@ -149,7 +149,8 @@ async def serve(
         instance=engine_settings.instance,
     )
     try:
-        await _Process(engine, settings, engine_settings, clock).live(stop)
+        process = _Process(engine, settings, engine_settings, clock, metrics=telemetry.metrics_address)
+        await process.live(stop)
     finally:
         await asyncio.to_thread(telemetry.shutdown)
 
@@ -158,8 +159,15 @@ class _Process:
     """One life of an engine server."""
 
     def __init__(
-        self, engine: Engine, settings: ServerSettings, engine_settings: EngineSettings, clock: Clock
+        self,
+        engine: Engine,
+        settings: ServerSettings,
+        engine_settings: EngineSettings,
+        clock: Clock,
+        *,
+        metrics: str,
     ) -> None:
+        self._metrics = metrics
         self._engine = engine
         self._settings = settings
         self._own = engine_settings
@@ -223,7 +231,7 @@ class _Process:
                 await self._server.serving(True)
                 if await _unless(stop, tasks.once("first registration", registration.start())):
                     tasks.start("registration", registration.maintain())
-                    write_ready_file(self._settings.ready_file, address=bound, identifier=self._own.instance)
+                    self._tell_ready(bound)
                     _log.info("engine serves", address=bound, scope=self._scope_id)
                     await stop.wait()
                 await self._drain(registration)
@@ -232,6 +240,11 @@ class _Process:
             await self._server.drain(STREAMS_END_SECONDS)
             await registration.stop()
             await self._engine.stop()
+
+    def _tell_ready(self, bound: str) -> None:
+        write_ready_file(
+            self._settings.ready_file, address=bound, identifier=self._own.instance, metrics=self._metrics
+        )
 
     async def _drain(self, registration: Registration) -> None:
         running = self._runner.drain()

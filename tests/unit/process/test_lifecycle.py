@@ -161,9 +161,10 @@ def test_the_ready_file_appears_whole_and_replaces_an_older_one(tmp_path: Path) 
     path = tmp_path / "ready.json"
     path.write_text("old")
 
-    write_ready_file(path, address="127.0.0.1:7000", identifier="r1")
+    write_ready_file(path, address="127.0.0.1:7000", identifier="r1", metrics="127.0.0.1:7001")
 
-    assert json.loads(path.read_text()) == {"address": "127.0.0.1:7000", "id": "r1", "pid": os.getpid()}
+    facts = {"address": "127.0.0.1:7000", "id": "r1", "metrics": "127.0.0.1:7001", "pid": os.getpid()}
+    assert json.loads(path.read_text()) == facts
     assert [file.name for file in tmp_path.iterdir()] == ["ready.json"]
 
 

@@ -14,6 +14,7 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_fa
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "ParsedExpr": {"expr": (2, "Expr")},
     "Expr": {
+        "const": (3, "Constant"),
         "ident": (4, "Ident"),
         "select": (5, "Select"),
         "call": (6, "Call"),
@@ -21,6 +22,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "struct": (8, "Struct"),
         "comprehension": (9, "Comprehension"),
     },
+    "Constant": {"text": (6, "string")},
     "Ident": {"name": (1, "string")},
     "Select": {"operand": (1, "Expr"), "field": (2, "string"), "test_only": (3, "bool")},
     "Call": {"target": (1, "Expr"), "function": (2, "string"), "args": (3, "Expr*")},
@@ -103,11 +105,17 @@ def read_tree(serialized: bytes) -> Tree:
 
 
 def _path(node: Any) -> tuple[str, ...] | None:
-    """The path that a node is, such as `inputs.size`, or None."""
+    """The path that a node is, such as `inputs.size` or `inputs['size']`, or None."""
     fields = []
-    while node.HasField("select") and not node.select.test_only:
-        fields.append(node.select.field)
-        node = node.select.operand
+    while True:
+        if node.HasField("select") and not node.select.test_only:
+            fields.append(node.select.field)
+            node = node.select.operand
+        elif node.HasField("call") and node.call.function == "_[_]" and node.call.args[1].const.text:
+            fields.append(node.call.args[1].const.text)
+            node = node.call.args[0]
+        else:
+            break
     if not node.HasField("ident"):
         return None
     return (node.ident.name.removeprefix("."), *reversed(fields))

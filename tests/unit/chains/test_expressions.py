@@ -32,7 +32,10 @@ TYPES = Types(
             frozenset({"password"}),
         ),
         "free": StepOutputs({"type": "object"}),
-        "odd": StepOutputs({"type": "object", "properties": {"a-b": {"type": "string"}}}),
+        "odd": StepOutputs(
+            {"type": "object", "properties": {"a-b": {"type": "string"}, "a-token": {"type": "string"}}},
+            frozenset({"a-token"}),
+        ),
     },
 )
 
@@ -60,7 +63,7 @@ TYPES = Types(
         ("resource.uid", {"string"}),
         ("steps.configure.outputs", {"object"}),
         ("steps.free.outputs.x.y", None),
-        ("steps.odd.outputs['a-b']", None),
+        ("steps.odd.outputs['a-b']", {"string"}),
         ("steps.configure.outputs.password", {"string"}),
         ("has(steps.configure.outputs.password)", {"boolean"}),
     ],
@@ -86,6 +89,7 @@ def test_the_type_of_a_result_is_known_when_saved(source: str, kinds: set[str] |
         ("steps.configure.outputs.password + 'x'", "SECRET_NOT_WHOLE", "passed on whole"),
         ("string(steps.configure.outputs.password)", "SECRET_NOT_WHOLE", "passed on whole"),
         ("{'all': steps.configure.outputs}", "SECRET_NOT_WHOLE", "passed on whole"),
+        ("string(steps.odd.outputs['a-token'])", "SECRET_NOT_WHOLE", "passed on whole"),
         ("(" * 100 + "1" + ")" * 100, "EXPRESSION_INVALID", "recursion"),
         ("'" + "x" * 3000 + "'", "EXPRESSION_INVALID", "longer than"),
     ],

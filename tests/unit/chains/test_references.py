@@ -32,6 +32,8 @@ def test_references_are_complete_and_nothing_else(source: str, reads: list[str])
     ("source", "path"),
     [
         ("inputs.a", ("inputs", "a")),
+        ("steps.a.outputs['b-c']", ("steps", "a", "outputs", "b-c")),
+        ("inputs[tenant]", None),
         (" port ", ("port",)),
         ("inputs.a[0]", None),
         ("has(inputs.a)", None),

@@ -37,7 +37,30 @@ class Mutant:
     test: str
 
 
-MUTANTS: list[Mutant] = []
+MUTANTS = [
+    Mutant(
+        "owner compare removed",
+        "dataplane/journal/ownership.py",
+        "        created_at(owned.owner_key, owned.token),\n",
+        "",
+        "tests/integration/router/test_ownership.py::test_a_displaced_owner_cannot_write",
+    ),
+    Mutant(
+        "resume from the header's revision",
+        "enchain/state/position.py",
+        "return self.revision + 1",
+        "return max(self.revision, self.newest) + 1",
+        "tests/integration/state/test_follow_on_etcd.py"
+        "::test_a_cut_in_the_middle_of_catching_up_loses_nothing",
+    ),
+    Mutant(
+        "schema check off",
+        "dataplane/rpc/requests.py",
+        "whole = schemas.check_inputs(chain.inputs, inputs)",
+        "whole = dict(inputs)",
+        "tests/integration/router/test_refused_requests.py",
+    ),
+]
 
 
 @pytest.mark.timeout(300)

@@ -24,7 +24,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 .PHONY: lock
 lock: ## pin what CI uses, from pyproject.toml
-	$(PY) -m piptools compile --quiet --extra contrib --strip-extras --no-emit-options --no-header --output-file requirements.lock pyproject.toml
+	$(PY) -m piptools compile --quiet --extra contrib --strip-extras --no-emit-options --no-header --no-annotate --output-file requirements.lock pyproject.toml
+	sed -i '/^enchain @/d' requirements.lock
 
 .PHONY: protos
 protos: ## generate Python from protos/ (committed; tests check that it is fresh)
@@ -47,9 +48,11 @@ check: ## lint, types, import contracts, protos, sizes
 test: ## every test, on real etcd and real Terraform (under 10 minutes on 2 cores)
 	$(PY) -m pytest -q
 
+SOAK_SCALE ?= full
+
 .PHONY: soak
-soak: ## what takes longer: more seeds, more followers (SOAK_SCALE=small for less)
-	$(PY) -m benchmarks.follow --loops 50 --changes 200
+soak: ## what takes longer: 50 followers (SOAK_SCALE=small for less)
+	$(PY) benchmarks/follow.py --loops 50 --changes $(if $(filter small,$(SOAK_SCALE)),60,200)
 
 .PHONY: demo
 demo: $(VENV)/.ready ## the whole story on this machine, in under 5 minutes

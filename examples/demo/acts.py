@@ -197,6 +197,7 @@ async def deprovision_all(scene: Scene) -> int:
                     continue
                 if event.WhichOneof("kind") == "admitted":
                     scene.operations.append(event.operation)
+                    scene.progress(name.rsplit("/", 1)[-1], "going", None)
                 if event.WhichOneof("kind") == "ended":
                     state = operation_pb2.Operation.State.Name(event.ended.state)
                     check(event.ended.state == _SUCCEEDED, f"deprovision of {name}: {state}")

@@ -138,6 +138,11 @@ def router_id(name: str, field: str = "name") -> str:
     return _split(name, "routers/{router}", field, (ROUTER,))[0]
 
 
+def control_plane_name(replica: str) -> str:
+    """`controlplanes/{replica}`."""
+    return f"controlplanes/{replica}"
+
+
 def route_name(workload: str) -> str:
     """`workloads/{workload}/route`."""
     return f"workloads/{workload}/route"

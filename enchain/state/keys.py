@@ -34,6 +34,7 @@ POOLS = f"{DECISIONS}pools/"
 RECOMMENDATIONS = f"{DECISIONS}recommendations/"
 SWITCHES = f"{DECISIONS}switches/"
 LEARNED = f"{ROOT}learned/"
+REFUSED = f"{LEARNED}refused/"
 AUDIT = f"{ROOT}audit/"
 EPOCH = f"{ROOT}epoch"
 
@@ -76,6 +77,11 @@ def instance(engine: str, instance: str) -> str:
 def router(router: str) -> str:
     """Key of a router's presence (leased)."""
     return f"{ROUTERS}{router}"
+
+
+def leader(office: str) -> str:
+    """Key of who holds an office, such as `controlplane` (leased); its create revision is the fence."""
+    return f"{LEADER}{office}"
 
 
 def record(tenant: str, operation: str) -> str:
@@ -136,6 +142,17 @@ def chain_switch(workload: str, switch: str) -> str:
 def switches_of(workload: str) -> str:
     """Prefix of a workload's chain switches."""
     return f"{SWITCHES}{workload}/"
+
+
+def learned(reader: str, subject: str) -> str:
+    """Key of what a reader of the outbox has learned of a subject, such as a workload."""
+    return f"{LEARNED}{reader}/{subject}"
+
+
+def refused(key: str) -> str:
+    """Key under which a value that could not be folded is kept, by the key that it lay under."""
+    place = key.removeprefix(OPERATIONS).removeprefix(LEARNED).removeprefix(ROOT)
+    return f"{REFUSED}{place}"
 
 
 def audit(record: str) -> str:

@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65nchain/v1/presence.proto\x12\nenchain.v1\x1a\x17\x65nchain/v1/origin.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x01\n\x0eRouterPresence\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x18\n\x10\x61pplied_revision\x18\x03 \x01(\x03\x12%\n\x08refusals\x18\x04 \x03(\x0b\x32\x13.enchain.v1.Refusal\x12&\n\x08locality\x18\x05 \x01(\x0b\x32\x14.enchain.v1.Locality\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\x07 \x01(\x08\"J\n\x07Refusal\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\"\x94\x02\n\x0b\x41uditRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x14.enchain.v1.Identity\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x13\n\x0b\x65tag_before\x18\x07 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06reason\x18\n \x01(\t\"U\n\nStoreEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65nchain/v1/presence.proto\x12\nenchain.v1\x1a\x17\x65nchain/v1/origin.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x01\n\x0eRouterPresence\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x18\n\x10\x61pplied_revision\x18\x03 \x01(\x03\x12%\n\x08refusals\x18\x04 \x03(\x0b\x32\x13.enchain.v1.Refusal\x12&\n\x08locality\x18\x05 \x01(\x0b\x32\x14.enchain.v1.Locality\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\x07 \x01(\x08\"J\n\x07Refusal\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\"Y\n\x0eLeaderPresence\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x02\n\x0b\x41uditRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x14.enchain.v1.Identity\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x13\n\x0b\x65tag_before\x18\x07 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06reason\x18\n \x01(\t\"U\n\nStoreEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTERPRESENCE']._serialized_end=348
   _globals['_REFUSAL']._serialized_start=350
   _globals['_REFUSAL']._serialized_end=424
-  _globals['_AUDITRECORD']._serialized_start=427
-  _globals['_AUDITRECORD']._serialized_end=703
-  _globals['_STOREEPOCH']._serialized_start=705
-  _globals['_STOREEPOCH']._serialized_end=790
+  _globals['_LEADERPRESENCE']._serialized_start=426
+  _globals['_LEADERPRESENCE']._serialized_end=515
+  _globals['_AUDITRECORD']._serialized_start=518
+  _globals['_AUDITRECORD']._serialized_end=794
+  _globals['_STOREEPOCH']._serialized_start=796
+  _globals['_STOREEPOCH']._serialized_end=881
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import grpc
 
@@ -102,6 +103,7 @@ class Connection:
         self.call_seconds = call_seconds
         self._channel: grpc.aio.Channel | None = None
         self._lent: set[grpc.aio.Channel] = set()
+        self._endpoint_of: WeakKeyDictionary[grpc.aio.Channel, str] = WeakKeyDictionary()
         self._retired: set[asyncio.Task[None]] = set()
         self._token = ""
         self._logging_in = asyncio.Lock()
@@ -146,7 +148,18 @@ class Connection:
         self._next += 1
         # A new channel must mean a new connection: the shared pool would hand out the one that just went
         # silent.
-        return open_channel(endpoint, tls=self._tls, local_pool=True, options=OPTIONS, traced=traced)
+        channel = open_channel(endpoint, tls=self._tls, local_pool=True, options=OPTIONS, traced=traced)
+        self._endpoint_of[channel] = endpoint
+        return channel
+
+    def doubt(self, channel: grpc.aio.Channel, error: EnchainError) -> None:
+        """Take another connection for calls where a stream to the same member went silent.
+
+        A half-open connection that is idle tells nothing, so the next call would wait for its answer in vain.
+        """
+        shared = self._channel
+        if shared is not None and self._endpoint_of[shared] == self._endpoint_of[channel]:
+            self._retire_if_dead(shared, error)
 
     async def metadata(self, channel: grpc.aio.Channel) -> Metadata:
         """Answer what a call carries: the token, got anew where there is none.

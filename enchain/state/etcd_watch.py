@@ -61,9 +61,10 @@ async def watch(connection: Connection, request: WatchRequest) -> AsyncGenerator
             async with aclosing(_deliver(connection, channel, carried, request)) as batches:
                 async for batch in batches:
                     yield batch
-        except EnchainError:
+        except EnchainError as error:
             # Some versions say "permission denied" to a watch whose token is merely too old.
             connection.forget_token(carried)
+            connection.doubt(channel, error)
             raise
 
 

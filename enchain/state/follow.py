@@ -2,9 +2,9 @@
 
 Routers follow the table and the instances with it, both planes whatever else they must see at once. It
 lists at a revision, watches from the next one, and after trouble goes on behind the last event that it
-delivered; where that is impossible it lists again and delivers only what differs. It never gives up, and
-never raises for what the store does: its `Health` tells how it stands. What to deliver is decided in
-`position.py`.
+delivered, once it has made sure that the store still holds that event; where that is impossible it lists
+again and delivers only what differs. It never gives up, and never raises for what the store does: its
+`Health` tells how it stands. What to deliver is decided in `position.py`.
 
 It holds no queue: where the reader is slow, the watch waits, and etcd with it.
 """
@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
 
-from enchain.chains.errors import CallerError, EnchainError, PeerError
+from enchain.chains.errors import CallerError, EnchainError, PeerError, UnavailableError
 from enchain.process.clock import Clock
 from enchain.state.position import Position
 from enchain.state.store import Batch, CompactedError, DisplacedError, Store
@@ -90,6 +90,8 @@ async def follow(
                 must_list = False
                 _hear(health, clock, position)
                 yield batch
+            else:
+                await _confirm(store, prefix, position)
             async with aclosing(_watch_on(store, prefix, position, clock, health)) as batches:
                 async for batch in batches:
                     yield batch
@@ -100,6 +102,25 @@ async def follow(
             # What the store's operator must mend, such as a missing role, is waited for too.
             _fail(health, error)
         await clock.sleep(full_jitter(health.failures, rng))
+
+
+async def _confirm(store: Store, prefix: str, position: Position) -> None:
+    """Make sure, before going on, that the store still is the one whose revision the position is.
+
+    Raises:
+        DisplacedError: It is another one, or was restored from a backup.
+        CompactedError: It cannot be told any more; the watch might have gone on, but a list is sure.
+    """
+    witness = position.witness
+    name = prefix if witness is None else witness.key
+    try:
+        listing = await store.list(name, revision=position.revision, keys_only=witness is None)
+    except UnavailableError as error:
+        if error.reason == "STORE_BEHIND":
+            raise DisplacedError(f"the store has lost revision {position.revision}") from error
+        raise
+    if not position.knows_again(listing):
+        raise DisplacedError(f"the store has another revision {position.revision} than was delivered")
 
 
 async def _watch_on(

@@ -70,6 +70,25 @@ class Position:
         """The revision to watch from."""
         return self.revision + 1
 
+    @property
+    def witness(self) -> KeyValue | None:
+        """A key that the position's revision wrote; None where it wrote none here, or deleted one."""
+        return next((item for item in self.items.values() if item.mod_revision == self.revision), None)
+
+    def knows_again(self, listing: Listing) -> bool:
+        """Say whether a store is still the one that was followed, by what it held at the position's revision.
+
+        Ids do not tell: a store that was restored from a backup keeps them, and may have written other
+        things at the same revisions meanwhile. A key that was written at this very revision is witness
+        enough; without one, all keys are compared, of which the list needs no values.
+        """
+        witness = self.witness
+        if listing.cluster_id != self.cluster_id:
+            return False
+        if witness is not None:
+            return listing.items == (witness,)
+        return sorted(map(_identity, listing.items)) == sorted(map(_identity, self.items.values()))
+
     def advance(self, batch: Batch) -> Batch | None:
         """Take a revision from a watch; answer it, or None where it was delivered before."""
         if batch.revision <= self.revision:
@@ -99,3 +118,7 @@ class Position:
         self.revision = self.newest = listing.revision
         self.cluster_id = listing.cluster_id
         return Batch(listing.revision, in_key_order([*put, *gone]), resync=True, newest=listing.revision)
+
+
+def _identity(item: KeyValue) -> tuple[str, int, int, int]:
+    return item.key, item.create_revision, item.mod_revision, item.version

@@ -196,6 +196,72 @@ async def test_another_cluster_at_the_same_address_is_noticed_even_if_it_is_ahea
     assert follower.health.relists == 2
 
 
+async def test_a_restored_store_that_is_already_past_the_follower_is_noticed(
+    memory: MemoryStore, cuttable: CutStore, follower: Follower
+) -> None:
+    """Its id is the same and its revision is higher: only what it holds tells."""
+    await write(memory, kept="1")
+    backup = memory.backup()
+    await follower.delivered(1)
+    await write(memory, a="lost")
+    await follower.delivered(2)
+    cuttable.cut()
+    memory.restore(backup)
+    for n in range(20):
+        newest = await write(memory, b=str(n))
+    cuttable.mend()
+
+    await follower.delivered(3)
+    await eventually(lambda: follower.health.revision == newest)
+
+    assert follower.health.relists == 2
+    assert replay(follower.batches) == {"kept": b"1", "b": b"19"}
+
+
+async def test_a_restored_store_is_noticed_also_where_nothing_was_written_at_the_followers_revision(
+    memory: MemoryStore, cuttable: CutStore, follower: Follower
+) -> None:
+    """The follower stands at the revision of its list, at which another key was written."""
+    await write(memory, kept="1")
+    backup = memory.backup()
+    for _ in range(5):
+        await put(memory, [Put("/elsewhere/", b"")])
+    await follower.delivered(1)
+    cuttable.cut()
+    memory.restore(backup)
+    await write(memory, new="1")
+    for _ in range(10):
+        newest = await put(memory, [Put("/elsewhere/", b"")])
+    cuttable.mend()
+
+    (found,) = (await follower.delivered(2))[1:]
+
+    assert (found.resync, found.revision, told(found)) == (True, newest, [("put", "new", b"1")])
+
+
+@pytest.mark.parametrize("last", ["put", "delete", "elsewhere"])
+async def test_a_store_that_is_still_the_same_is_not_listed_again(
+    memory: MemoryStore, cuttable: CutStore, follower: Follower, last: str
+) -> None:
+    await write(memory, a="1", b="1")
+    await put(memory, [Put("/elsewhere/", b"")])
+    await follower.delivered(1)
+    if last == "put":
+        await write(memory, a="2")
+    if last == "delete":
+        await memory.commit(Txn(success=(Delete(f"{ROOT}a"),)))
+    before = len(await follower.delivered(1 if last == "elsewhere" else 2))
+    cuttable.cut()
+    await eventually(lambda: follower.health.failures > 0)
+    newest = await write(memory, c="3")
+    cuttable.mend()
+
+    (found,) = (await follower.delivered(before + 1))[before:]
+
+    assert (found.resync, found.revision) == (False, newest)
+    assert follower.health.relists == 1
+
+
 async def test_signs_of_life_are_dated(memory: MemoryStore, follower: Follower) -> None:
     await follower.delivered(1)
     follower.clock.advance(5)

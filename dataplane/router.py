@@ -37,11 +37,13 @@ from dataplane.settings import RouterSettings
 from dataplane.table.following import TableFollower
 from dataplane.table.instances import InstanceFollower
 from dataplane.table.presence import Presence
+from enchain.chains.errors import PeerError
 from enchain.chains.names import router_name
 from enchain.process.clock import Clock, SystemClock
 from enchain.process.lifecycle import Tasks
 from enchain.process.logs import get_logger
 from enchain.process.servers import Server
+from enchain.state.follow import full_jitter
 from enchain.state.store import Store
 from enchain.v1 import engine_pb2, operation_pb2, provisioning_pb2_grpc
 
@@ -86,6 +88,7 @@ class Router:
         self.settings = settings
         self.store = store
         self.clock = clock
+        self._rng = rng
         self.id = settings.server.name or f"router-{new_ulid().lower()}"
         self.owner = operation_pb2.OperationOwner(router=router_name(self.id))
         tls = settings.server.tls
@@ -159,6 +162,19 @@ class Router:
     def _own_key(self) -> bytes:
         _log.warning("plan tokens hold on this router only", remedy="Give all routers one --plan-key-file.")
         return secrets.token_bytes(32)
+
+    async def know_epoch(self) -> None:
+        """Read the store's epoch, however long that takes."""
+        failures = 0
+        while True:
+            try:
+                await self.journal.epoch(fresh=True)
+            except PeerError as error:
+                failures += 1
+                _log.warning("no epoch yet", reason=error.message)
+                await self.clock.sleep(full_jitter(failures, self._rng))
+            else:
+                return
 
     async def follow_instances(self) -> None:
         """Serve waiting steps and close channels as instances come and go, for ever."""
@@ -250,7 +266,7 @@ def _start(router: Router, tasks: Tasks) -> "asyncio.Future[None]":
         await router.lease.start()
         await router.tables.synced.wait()
         await router.instances.synced.wait()
-        await router.journal.epoch()
+        await router.know_epoch()
 
     return tasks.once("know the store", known())
 

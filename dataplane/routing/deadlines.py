@@ -33,8 +33,8 @@ DOUBLINGS_MAX = 20
 
 def backoff(attempt: int, initial: timedelta, maximum: timedelta, jitter: float) -> timedelta:
     """Full jitter: a random part of `initial` doubled `attempt - 1` times, at most `maximum`."""
-    grown: timedelta = initial * (2 ** min(max(attempt - 1, 0), DOUBLINGS_MAX))
-    return min(grown, maximum) * jitter
+    grown = initial.total_seconds() * 2 ** min(max(attempt - 1, 0), DOUBLINGS_MAX)
+    return timedelta(seconds=min(grown, maximum.total_seconds()) * jitter)
 
 
 def ask_backoff(asks: int, jitter: float) -> timedelta:

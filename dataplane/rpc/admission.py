@@ -5,7 +5,7 @@ the part from decision to start runs as a task of its own.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dataplane.dispatch.executing import Executor
@@ -17,8 +17,8 @@ from dataplane.routing import events
 from dataplane.routing.runs import Run
 from dataplane.rpc import requests
 from dataplane.rpc.deciding import Caller, Decided, Decider, Mutation, Tables
-from enchain.chains.digests import fingerprint_of
-from enchain.chains.errors import ConflictError, EnchainError, UnavailableError
+from dataplane.rpc.detached import Detached
+from enchain.chains.errors import ConflictError, EnchainError, PeerError, UnavailableError
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
 from enchain.v1 import operation_pb2, provisioning_pb2
@@ -73,7 +73,7 @@ class Admission:
         self._journal = journal
         self._executor = executor
         self._fanout = fanout
-        self._tasks: set[asyncio.Task[Begun | None]] = set()
+        self._detached = Detached()
 
     async def provision(self, request: provisioning_pb2.ProvisionRequest, caller: Caller) -> Begun | None:
         """Admit a provision; None where it was only to be checked.
@@ -104,19 +104,22 @@ class Admission:
         """Admit; a request id that is known is answered before any other complaint is made."""
         try:
             with self._executor.reserve():
-                return await self._detached(self._attempts(decide, write=not request.validate_only))
+                attempts = self._attempts(decide, write=not request.validate_only)
+                return await self._detached.run("admit a request", attempts)
         except EnchainError:
-            known = await self._journal.request(wanted.tenant, wanted.request_id, fingerprint_of(request))
+            known = await self._known(request, wanted)
             if known is None:
                 raise
-            return Begun(known.operation, None)
+            return known
 
-    async def _detached(self, work: Coroutine[object, object, Begun | None]) -> Begun | None:
-        """Do something to its end even where the caller goes away."""
-        task = asyncio.create_task(work, name="admit a request")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+    async def _known(self, request: Mutation, wanted: requests.Wanted) -> Begun | None:
+        """The operation that the request id is bound to; None where it is free, or nobody can say."""
+        try:
+            fingerprint = requests.fingerprint(request)
+            known = await self._journal.request(wanted.tenant, wanted.request_id, fingerprint)
+        except PeerError:
+            return None
+        return Begun(known.operation, None) if known is not None else None
 
     async def _attempts(self, decide: Decide, *, write: bool) -> Begun | None:
         """Decide again where route or epoch moved meanwhile, but not for ever."""

@@ -17,9 +17,10 @@ from dataplane.routing.choose import RouteTable, choose
 from dataplane.routing.runs import Operation
 from dataplane.rpc import requests
 from enchain.chains.digests import fingerprint_of
-from enchain.chains.errors import ConflictError, NotFoundError, PreconditionError
+from enchain.chains.errors import ConflictError, MalformedError, NotFoundError, PreconditionError
 from enchain.chains.names import OperationName, ResourceName, workload_name
 from enchain.process.clock import Clock
+from enchain.process.logs import get_logger
 from enchain.process.telemetry import current_traceparent
 from enchain.v1 import chain_pb2, engine_pb2, operation_pb2, origin_pb2, provisioning_pb2, value_pb2
 
@@ -28,6 +29,8 @@ Inputs = Mapping[str, value_pb2.Value]
 Mutation = (
     provisioning_pb2.ProvisionRequest | provisioning_pb2.UpdateRequest | provisioning_pb2.DeprovisionRequest
 )
+
+_log = get_logger(__name__)
 
 
 class Table(RouteTable, Protocol):
@@ -166,7 +169,7 @@ class Decider:
         """Decide on the end of a resource. What a held operation left may be deprovisioned."""
         resource, revision = await self.resource(wanted, request.etag)
         held = await self._held_by(resource)
-        chain = await self._find_chain(resource.chain)
+        chain = await self._chain_if_readable(resource.chain)
         timeout = deadlines.operation_timeout(wanted.timeout, chain)
         asked = self._asked(request, wanted, caller, epoch, timeout, None)
         admission = records.deprovision(asked, resource=resource, chain=chain)
@@ -187,7 +190,7 @@ class Decider:
             tenant=wanted.tenant,
             operation=self._new_ulid(),
             request_id=wanted.request_id,
-            fingerprint=fingerprint_of(request),
+            fingerprint=requests.fingerprint(request),
             now=now,
             deadline=now + timeout,
             epoch=epoch.number,
@@ -235,6 +238,14 @@ class Decider:
                 remedy="Deprovision the resource and provision it anew.",
             )
         return chain
+
+    async def _chain_if_readable(self, name: str) -> chain_pb2.Chain | None:
+        """A deprovision goes by what the resource says; a chain that was broken since must not stop it."""
+        try:
+            return await self._find_chain(name)
+        except MalformedError as error:
+            _log.warning("chain cannot be read", chain=name, reason=error.message)
+            return None
 
     def check_updatable(self, resource: Resource) -> None:
         """Refuse an update that some step's engine is known not to be capable of.

@@ -3,6 +3,8 @@
 The servicer calls it. Pages go by the last id shown, so that they stay stable while things come and go.
 """
 
+import asyncio
+
 from dataplane.journal.journal import Journal
 from dataplane.routing.choose import choose
 from dataplane.routing.runs import Operation
@@ -68,15 +70,16 @@ class Lookups:
         if request.page_token:
             ids = [identifier for identifier in ids if identifier < request.page_token]
         page: list[Operation] = []
-        for position, identifier in enumerate(ids):
-            item = await self._store.get(keys.record(tenant, identifier))
-            operation = _operation(item) if item is not None else None
-            if operation is not None and _matches(operation, request):
-                page.append(operation)
-            if len(page) == size:
-                more = position + 1 < len(ids)
-                token = identifier if more else ""
-                return provisioning_pb2.ListOperationsResponse(operations=page, next_page_token=token)
+        for start in range(0, len(ids), READ_AT_ONCE):
+            chunk = ids[start : start + READ_AT_ONCE]
+            read = (self._store.get(keys.record(tenant, identifier)) for identifier in chunk)
+            for position, item in enumerate(await asyncio.gather(*read), start):
+                operation = _operation(item) if item is not None else None
+                if operation is not None and _matches(operation, request):
+                    page.append(operation)
+                if len(page) == size:
+                    token = ids[position] if position + 1 < len(ids) else ""
+                    return provisioning_pb2.ListOperationsResponse(operations=page, next_page_token=token)
         return provisioning_pb2.ListOperationsResponse(operations=page)
 
     async def resources(

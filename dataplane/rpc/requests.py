@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from enchain.chains import schemas
+from enchain.chains.digests import fingerprint_of
 from enchain.chains.errors import ExhaustedError, InvalidArgumentError, Violation
 from enchain.chains.names import (
     REQUEST,
@@ -156,6 +157,11 @@ def page_size(size: int) -> int:
     if size < 0:
         raise _refuse("page_size", "a page has 0 or more entries", "INVALID_PAGE_SIZE")
     return min(size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+
+
+def fingerprint(request: Message) -> str:
+    """What tells a repeated request from another one with its id: what is asked for, and by which method."""
+    return f"{request.DESCRIPTOR.name}:{fingerprint_of(request)}"
 
 
 def check_inputs(chain: chain_pb2.Chain, inputs: Mapping[str, value_pb2.Value]) -> dict[str, value_pb2.Value]:

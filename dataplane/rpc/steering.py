@@ -16,7 +16,9 @@ from dataplane.routing.runs import FINAL, Operation
 from dataplane.routing.times import stamp
 from dataplane.rpc import requests
 from dataplane.rpc.deciding import Caller
+from dataplane.rpc.detached import Detached
 from enchain.chains.errors import ConflictError, PreconditionError
+from enchain.chains.names import OperationName
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
 from enchain.v1 import operation_pb2, provisioning_pb2
@@ -43,6 +45,7 @@ class Steering:
         self._adopter = adopter
         self._clock = clock
         self._rng = rng
+        self._detached = Detached()
 
     async def cancel(self, request: provisioning_pb2.CancelOperationRequest, caller: Caller) -> Operation:
         """Ask the owner to stop. An operation that has ended is answered as it is.
@@ -81,6 +84,9 @@ class Steering:
             ExhaustedError: This router runs as many operations as it may.
         """
         name, from_step = requests.operation(request.name), requests.from_step(request.from_step)
+        return await self._detached.run("retry an operation", self._retry(name, from_step, caller))
+
+    async def _retry(self, name: OperationName, from_step: str, caller: Caller) -> Operation:
         with self._executor.reserve():
             stored = await self._journal.read(name)
             if stored.operation.state != Operation.STATE_HELD:

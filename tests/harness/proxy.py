@@ -20,6 +20,7 @@ class Proxy:
     Attributes:
         connections: How many came, all told.
         passed: Bytes that went to clients, all told.
+        sent: Bytes that went to the server, all told.
     """
 
     def __init__(self, target: str) -> None:
@@ -29,12 +30,14 @@ class Proxy:
         self._links: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._to_client, self._to_server = asyncio.Event(), asyncio.Event()
+        self._forgotten: list[asyncio.Event] = []
         self._to_client.set()
         self._to_server.set()
         self._left: int | None = None
         self.is_refusing = False
         self.connections = 0
         self.passed = 0
+        self.sent = 0
 
     @property
     def address(self) -> str:
@@ -46,6 +49,16 @@ class Proxy:
         """Pass nothing more, and keep connections open: a half-open connection, or a frozen peer."""
         self._to_client.clear()
         self._to_server.clear()
+
+    def black_hole(self) -> None:
+        """Pass nothing more on the connections that are open, and leave them open; new ones work.
+
+        So it is where a firewall forgets connections: neither end hears anything, not even that it is over.
+        """
+        self.stall()
+        self._forgotten += [self._to_client, self._to_server]
+        self._to_client, self._to_server = asyncio.Event(), asyncio.Event()
+        self.resume()
 
     def mute(self) -> None:
         """Pass nothing more to clients; what they send still arrives, and its answer is lost."""
@@ -70,6 +83,10 @@ class Proxy:
         """Break all connections with a reset, and take new ones."""
         for writer in list(self._writers):
             writer.transport.abort()
+        # What waits in a black hole would never see that its connection is gone.
+        for passing in self._forgotten:
+            passing.set()
+        self._forgotten.clear()
 
     def refuse(self) -> None:
         """Break all connections and take no new ones until `accept`."""
@@ -133,6 +150,8 @@ class Proxy:
                 await writer.drain()
                 if to_client:
                     self._count(len(data))
+                else:
+                    self.sent += len(data)
         except OSError:
             return  # the link is cut; whoever waits for both directions closes the rest
 

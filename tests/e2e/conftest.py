@@ -62,6 +62,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             runner.run(cluster.start())
             runner.run(_save_site(cluster))
             yield House(cluster)
+            runner.run(_leave_nothing(cluster))
         finally:
             runner.run(cluster.stop())
 
@@ -70,6 +71,14 @@ async def _save_site(cluster: Cluster) -> None:
     async with Client(control=cluster.control, routers=cluster.routers) as client:
         for item in load([SITE]):
             await save(client, item, dry_run=False)
+
+
+async def _leave_nothing(cluster: Cluster) -> None:
+    """Deprovision what tests made: services outlive their engines, as they should."""
+    async with Client(control=cluster.control, routers=cluster.routers) as client:
+        for name in [resource.name async for resource in client.list_resources()]:
+            async for _ in client.deprovision(name):
+                pass
 
 
 @pytest.fixture

@@ -78,6 +78,10 @@ async def secured(tmp_path: Path) -> AsyncIterator[Secured]:
                 for item in load([SITE]):
                     await save(client, item, dry_run=False)
             yield house
+            async with client_of(house, house.tls) as client:
+                for name in [resource.name async for resource in client.list_resources()]:
+                    async for _ in client.deprovision(name):
+                        pass
 
 
 def client_of(house: Secured, tls: TlsFiles | None) -> Client:

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from process_steps import Instance, kill_all
+
+from tests.harness.process_steps import Instance, kill_all
 
 
 @pytest.fixture

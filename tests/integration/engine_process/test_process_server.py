@@ -6,20 +6,29 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import pytest
-from process_steps import PORT, SITE, exists, fetch, is_listening, names_in, paths_named, processes_of
 
 from enchain.chains.values import Json, to_value_map
 from enchain.engine.v1 import engine_pb2, engine_pb2_grpc
 from enchain.sdk.testing import outputs_of
 from enchain.state.store import Store
 from enchain.v1 import diagnostic_pb2, operation_pb2
+from tests.harness.process_steps import (
+    PORT,
+    SITE,
+    exists,
+    fetch,
+    is_listening,
+    names_in,
+    paths_named,
+    processes_of,
+)
 from tests.harness.waiting import eventually
 
 WORK = "01hz0000000000000000000000/serve"
@@ -39,12 +48,14 @@ class EngineProcess:
 
     async def start(self, token: int) -> "EngineProcess":
         self._token = token
-        ready = await eventually(
-            lambda: json.loads(self._ready.read_text()) if self._ready.exists() else None
-        )
+        ready = await eventually(self._announced)
         self._channel = grpc.aio.insecure_channel(ready["address"], [("grpc.use_local_subchannel_pool", 1)])
         self.stub = engine_pb2_grpc.ProvisioningEngineStub(self._channel)
         return self
+
+    def _announced(self) -> dict[str, Json]:
+        announced: dict[str, Json] = json.loads(self._ready.read_text()) if self._ready.exists() else {}
+        return announced
 
     def call(self, verb: operation_pb2.Verb.ValueType, generation: int) -> engine_pb2.StepCall:
         token = engine_pb2.FencingToken(epoch=1, revision=self._token)
@@ -54,16 +65,16 @@ class EngineProcess:
         call.deadline.FromDatetime(datetime.now(UTC) + timedelta(seconds=60))
         return call
 
-    def apply(self, inputs: Mapping[str, Json]) -> AsyncIterator[engine_pb2.StepEvent]:
+    def apply(self, inputs: Mapping[str, Json]) -> AsyncIterable[engine_pb2.StepEvent]:
         call = self.call(operation_pb2.VERB_PROVISION, 1)
         return self.stub.Apply(engine_pb2.ApplyRequest(call=call, inputs=to_value_map(inputs)))
 
-    def destroy(self) -> AsyncIterator[engine_pb2.StepEvent]:
+    def destroy(self) -> AsyncIterable[engine_pb2.StepEvent]:
         return self.stub.Destroy(engine_pb2.DestroyRequest(call=self.call(operation_pb2.VERB_DEPROVISION, 2)))
 
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
         with suppress(AttributeError):
-            await self._channel.close()
+            await self._channel.close(None)
         if self._process.poll() is None:
             self._process.send_signal(number)
         return await asyncio.to_thread(self._process.wait)
@@ -86,7 +97,7 @@ async def engines(scope: Path, etcd: str, store: Store) -> AsyncIterator[Start]:
         await each.kill()
 
 
-async def result_of(stream: AsyncIterator[engine_pb2.StepEvent]) -> engine_pb2.StepResult:
+async def result_of(stream: AsyncIterable[engine_pb2.StepEvent]) -> engine_pb2.StepResult:
     events = [event async for event in stream]
     assert events[-1].result.outcome == diagnostic_pb2.OUTCOME_SUCCEEDED, events[-1]
     return events[-1].result

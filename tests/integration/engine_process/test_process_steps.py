@@ -6,7 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from process_steps import (
+
+from enchain.engine.v1 import engine_pb2
+from enchain.engines.process.engine import ProcessEngine, ProcessSettings
+from enchain.sdk.testing import EngineHarness, handle_data, outputs_of
+from enchain.v1 import diagnostic_pb2, operation_pb2, provisioning_pb2
+from tests.harness.process_steps import (
     PORT,
     QUICK,
     SECRETS,
@@ -19,11 +24,6 @@ from process_steps import (
     paths_named,
     processes_of,
 )
-
-from enchain.engine.v1 import engine_pb2
-from enchain.engines.process.engine import ProcessEngine, ProcessSettings
-from enchain.sdk.testing import EngineHarness, handle_data, outputs_of
-from enchain.v1 import diagnostic_pb2, operation_pb2, provisioning_pb2
 from tests.harness.waiting import eventually
 
 WORK = "01hz0000000000000000000000/serve"

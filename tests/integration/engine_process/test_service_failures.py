@@ -1,11 +1,18 @@
 """Services that do not come up, steps that break off: told precisely, and nothing is left."""
 
 import asyncio
+import socket
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from process_steps import (
+
+from enchain.chains.values import Json
+from enchain.engines.process.engine import ProcessSettings
+from enchain.sdk.port import CancelledStepError, StepFailedError
+from tests.harness.process_steps import (
     SITE,
     TOKEN,
     Instance,
@@ -15,10 +22,18 @@ from process_steps import (
     paths_named,
     processes_of,
 )
-
-from enchain.engines.process.engine import ProcessSettings
-from enchain.sdk.port import CancelledStepError, StepFailedError
 from tests.harness.waiting import eventually
+
+
+class SquattedStep(LocalStep):
+    """A step whose port a stranger takes as soon as it is told which one it is."""
+
+    def __init__(self, scope: Path, inputs: Mapping[str, Json]) -> None:
+        super().__init__(scope, inputs)
+        self.listeners = ExitStack()
+
+    async def handle(self, data: Mapping[str, Json]) -> None:
+        self.listeners.enter_context(socket.create_server(("127.0.0.1", data["port"])))
 
 
 @pytest.mark.parametrize(
@@ -107,21 +122,10 @@ async def test_a_command_that_does_not_exist_fails_clean(instance: Instance) -> 
 
 async def test_a_port_that_a_stranger_took_does_not_count_as_ready(instance: Instance, scope: Path) -> None:
     # The service never listens, and something that is not of its family does.
-    step = LocalStep(scope, {"run": ["sleep", "600"], "ready": {"tcp": True, "within": "5s"}})
-    taken: list[int] = []
-
-    async def take_port(data: dict[str, int]) -> None:
-        import socket
-
-        server = socket.create_server(("127.0.0.1", data["port"]))
-        taken.append(data["port"])
-        step.server = server  # type: ignore[attr-defined]  # kept open for as long as the step lives
-
-    step.handle = take_port  # type: ignore[assignment]  # the world acts while the step works
-    with pytest.raises(StepFailedError) as failure:
+    step = SquattedStep(scope, {"run": ["sleep", "600"], "ready": {"tcp": True, "within": "5s"}})
+    with step.listeners, pytest.raises(StepFailedError) as failure:
         await instance.engine.apply(step)
 
-    step.server.close()  # type: ignore[attr-defined]  # set above
     assert (failure.value.findings[0].code, failure.value.left_behind) == ("PORT_IN_USE", False)
 
 

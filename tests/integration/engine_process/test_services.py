@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from process_steps import (
+
+from enchain.chains.values import EngineVariable, TemplateText
+from enchain.engines.process.planning import Change
+from enchain.engines.process.schema import OUTPUTS
+from enchain.sdk.port import PlanStaleError
+from enchain.sdk.schemas import check, to_struct
+from enchain.v1 import operation_pb2
+from tests.harness.process_steps import (
     PORT,
     SITE,
     TOKEN,
@@ -22,13 +29,6 @@ from process_steps import (
     paths_named,
     processes_of,
 )
-
-from enchain.chains.values import EngineVariable, TemplateText
-from enchain.engines.process.planning import Change
-from enchain.engines.process.schema import OUTPUTS
-from enchain.sdk.port import PlanStaleError
-from enchain.sdk.schemas import check, to_struct
-from enchain.v1 import operation_pb2
 from tests.harness.waiting import eventually
 
 # Ends on SIGTERM only where it is told to; its children form sessions of their own.

@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from process_steps import (
+
+from enchain.chains.errors import PreconditionError
+from enchain.engines.process.engine import ProcessSettings
+from enchain.engines.process.logfile import LIMIT_BYTES
+from enchain.engines.process.records import Registry, Service
+from tests.harness.process_steps import (
     QUICK,
     SITE,
     TOKEN,
@@ -18,11 +23,6 @@ from process_steps import (
     names_in,
     processes_of,
 )
-
-from enchain.chains.errors import PreconditionError
-from enchain.engines.process.engine import ProcessSettings
-from enchain.engines.process.logfile import LIMIT_BYTES
-from enchain.engines.process.records import Registry, Service
 from tests.harness.waiting import eventually
 
 EAGER = {**SITE, "restart": {"policy": "always", "max": 5, "backoff": "10ms"}}

@@ -18,7 +18,7 @@ from pathlib import Path
 from enchain.chains.values import EngineVariable, Json, SecretRef, TemplateText
 from enchain.engines.process.engine import ProcessEngine, ProcessSettings
 from enchain.engines.process.supervising import Pace
-from enchain.sdk.port import Finding, Host, StepFailedError, ToolRun
+from enchain.sdk.port import Finding, Host, SecretStore, StepFailedError, ToolRun
 from enchain.sdk.secrets import EnvironmentSecrets
 from enchain.sdk.templates import fill
 from enchain.v1 import diagnostic_pb2, operation_pb2
@@ -41,7 +41,7 @@ class LocalStep:
         work: str = "01RESOURCE/serve",
         prior: Mapping[str, Json] | None = None,
         plan_digest: str = "",
-        verb: operation_pb2.Verb = operation_pb2.VERB_PROVISION,
+        verb: operation_pb2.Verb.ValueType = operation_pb2.VERB_PROVISION,
         seconds: float = 60.0,
     ) -> None:
         self.work_id = work
@@ -57,7 +57,7 @@ class LocalStep:
         self.plan_digest = plan_digest
         self.directory = scope / "work" / work
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.secrets = SECRETS
+        self.secrets: SecretStore = SECRETS
         self.cancelled = False
         self.handles: list[Mapping[str, Json]] = []
         self.told: list[str] = []

@@ -13,7 +13,7 @@ as in production. `events` holds what the last call streamed.
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 from enchain.artifacts.packing import digest_of, pack
 from enchain.artifacts.store import DirectoryArtifacts
@@ -25,6 +25,17 @@ from enchain.sdk.steps import StepRunner
 from enchain.v1 import chain_pb2, diagnostic_pb2, operation_pb2, workload_pb2
 
 TIMEOUT_SECONDS = 60.0
+
+
+class About(TypedDict, total=False):
+    """What a test may say of a call; `EngineHarness.call` knows the rest."""
+
+    work_id: str
+    verb: operation_pb2.Verb.ValueType
+    generation: int
+    token: int
+    tenant: str
+    timeout_seconds: float
 
 
 class EngineHarness:
@@ -114,15 +125,15 @@ class EngineHarness:
         prior: diagnostic_pb2.Handle | None = None,
         plan_digest: str = "",
         call: engine_pb2.StepCall | None = None,
-        **about: object,
+        **about: Unpack[About],
     ) -> engine_pb2.StepResult:
-        """Apply and answer the result. `about` goes to `call`: work_id, verb, generation, token, tenant."""
+        """Apply and answer the result. `about` goes to `call`."""
         request = await self.apply_request(
             inputs,
             artifacts,
             prior=prior,
             plan_digest=plan_digest,
-            call=call or self.call(**about),  # type: ignore[arg-type]  # checked there
+            call=call or self.call(**about),
         )
         return await self._result((await self.runner.apply(request)).events())
 
@@ -150,12 +161,12 @@ class EngineHarness:
         *,
         plan_digest: str = "",
         call: engine_pb2.StepCall | None = None,
-        **about: object,
+        **about: Unpack[About],
     ) -> engine_pb2.StepResult:
         """Destroy and answer the result. The generation is 2 unless `about` says otherwise."""
         about = {"verb": operation_pb2.VERB_DEPROVISION, "generation": 2, **about}
         request = engine_pb2.DestroyRequest(
-            call=call or self.call(**about),  # type: ignore[arg-type]  # checked there
+            call=call or self.call(**about),
             handle=handle,
             plan_digest=plan_digest,
         )
@@ -167,11 +178,11 @@ class EngineHarness:
         artifacts: Mapping[str, Path] | None = None,
         *,
         prior: diagnostic_pb2.Handle | None = None,
-        **about: object,
+        **about: Unpack[About],
     ) -> engine_pb2.PlanResult:
         """Plan and answer the plan."""
         request = engine_pb2.PlanRequest(
-            call=self.call(**about),  # type: ignore[arg-type]  # checked there
+            call=self.call(**about),
             inputs=to_value_map(inputs or {}),
             artifacts=await self._stored(artifacts),
             prior=prior,
@@ -180,15 +191,15 @@ class EngineHarness:
         return self.events[-1].plan
 
     async def observe(
-        self, handle: diagnostic_pb2.Handle | None = None, **about: object
+        self, handle: diagnostic_pb2.Handle | None = None, **about: Unpack[About]
     ) -> engine_pb2.ObserveResponse:
         """Observe."""
-        call = self.call(**about)  # type: ignore[arg-type]  # checked there
+        call = self.call(**about)
         return await self.runner.observe(engine_pb2.ObserveRequest(call=call, handle=handle))
 
-    async def cancel(self, reason: str = "", **about: object) -> bool:
+    async def cancel(self, reason: str = "", **about: Unpack[About]) -> bool:
         """Cancel; say whether running work was told."""
-        call = self.call(**about)  # type: ignore[arg-type]  # checked there
+        call = self.call(**about)
         request = engine_pb2.CancelStepRequest(call=call, reason=reason)
         return (await self.runner.cancel_step(request)).signalled
 

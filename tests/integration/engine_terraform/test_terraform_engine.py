@@ -173,8 +173,9 @@ async def test_an_update_to_a_broken_module_does_not_keep_anybody_from_destroyin
 ) -> None:
     made = await harness.apply({"with": {"name": "a"}}, {"module": modules("site", main_tf=SITE)})
     broken = modules("broken", main_tf='terraform { required_version = ">= 99" }')
-    update = {"prior": made.handle, "verb": operation_pb2.VERB_UPDATE, "generation": 2}
-    result = await harness.apply(artifacts={"module": broken}, **update)
+    result = await harness.apply(
+        artifacts={"module": broken}, prior=made.handle, verb=operation_pb2.VERB_UPDATE, generation=2
+    )
     gone = await harness.destroy(made.handle, generation=3)
 
     assert result.outcome == diagnostic_pb2.OUTCOME_FAILED_PARTIAL

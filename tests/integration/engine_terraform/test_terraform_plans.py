@@ -1,6 +1,7 @@
 """Plans of the terraform engine: they say what would happen, change nothing, and are carried out exactly."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 from enchain.chains.values import to_python_map
@@ -99,21 +100,23 @@ async def test_a_plan_is_stale_once_something_else_was_applied(
 ) -> None:
     artifacts = {"module": modules("m", main_tf=MODULE)}
     made = await harness.apply({"with": {"name": "alpha"}}, artifacts)
-    about = {"prior": made.handle, "verb": operation_pb2.VERB_UPDATE}
-    planned = await harness.plan({"with": {"name": "beta"}}, artifacts, **about, generation=2)
+    update = partial(harness.apply, artifacts=artifacts, prior=made.handle, verb=operation_pb2.VERB_UPDATE)
+    planned = await harness.plan(
+        {"with": {"name": "beta"}},
+        artifacts,
+        prior=made.handle,
+        verb=operation_pb2.VERB_UPDATE,
+        generation=2,
+    )
     plan = files_of(tmp_path / "scope") / "plans" / planned.plan.digest.removeprefix("sha256:")
     kept = {path.name: path.read_bytes() for path in plan.iterdir()}
-    await harness.apply({"with": {"name": "gamma"}}, artifacts, **about, generation=2)
-    gone = await harness.apply(
-        {"with": {"name": "beta"}}, artifacts, **about, plan_digest=planned.plan.digest, generation=3
-    )
+    await update({"with": {"name": "gamma"}}, generation=2)
+    gone = await update({"with": {"name": "beta"}}, plan_digest=planned.plan.digest, generation=3)
     # Even where the file is still there, Terraform itself refuses it.
     plan.mkdir(parents=True)
     for name, content in kept.items():
         (plan / name).write_bytes(content)
-    refused = await harness.apply(
-        {"with": {"name": "beta"}}, artifacts, **about, plan_digest=planned.plan.digest, generation=4
-    )
+    refused = await update({"with": {"name": "beta"}}, plan_digest=planned.plan.digest, generation=4)
 
     for result in (gone, refused):
         assert result.outcome == diagnostic_pb2.OUTCOME_FAILED_CLEAN

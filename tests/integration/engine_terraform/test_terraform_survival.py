@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from enchain.engine.v1 import engine_pb2
@@ -55,10 +56,16 @@ async def test_a_locked_state_is_worth_another_try(
 ) -> None:
     module = modules("site", main_tf=SITE)
     made = await harness.apply({"with": {"name": "a"}}, {"module": module})
-    update = {"prior": made.handle, "verb": operation_pb2.VERB_UPDATE}
+    update = partial(
+        harness.apply,
+        {"with": {"name": "b"}},
+        {"module": module},
+        prior=made.handle,
+        verb=operation_pb2.VERB_UPDATE,
+    )
     with locked_by_another(files_of(tmp_path / "scope") / "state" / "terraform.tfstate"):
-        refused = await harness.apply({"with": {"name": "b"}}, {"module": module}, **update, generation=2)
-    again = await harness.apply({"with": {"name": "b"}}, {"module": module}, **update, generation=3)
+        refused = await update(generation=2)
+    again = await update(generation=3)
 
     assert refused.outcome == diagnostic_pb2.OUTCOME_FAILED_PARTIAL
     assert refused.diagnostics[0].code == "STATE_LOCKED"

@@ -1,1 +1,1 @@
-"""The contract in Python, and what users import: generated messages, pure rules, client, command, engine SDK."""
+"""The contract in Python, and what users import: messages, pure rules, client, command, engine SDK."""

@@ -123,7 +123,8 @@ def test_a_fault_names_file_line_field_and_remedy(text: str, line: int, path: st
 
 
 def test_a_path_of_the_message_leads_back_to_its_line() -> None:
-    text = "kind: Workload\nname: w\nsteps:\n- name: a\n  by:\n    x:\n      with:\n        deep: [1,\n          2]\n"
+    text = "kind: Workload\nname: w\nsteps:\n- name: a\n  by:\n    x:\n      with:\n"
+    text += "        deep: [1,\n          2]\n"
     item = parsed(text)[0]
 
     place = item.place_of("steps[0].implementations[0].inputs.with.deep[1]")

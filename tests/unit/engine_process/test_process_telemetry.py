@@ -1,7 +1,9 @@
 """What the process engine measured comes out as OpenTelemetry instruments, told apart by resource."""
 
+from collections.abc import Iterator
+
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric, NumberDataPoint
 
 from enchain.engines.process.measuring import Measurement
 from enchain.engines.process.records import Service
@@ -15,17 +17,21 @@ def service(resource: str) -> Service:
 def readings_of(reader: InMemoryMetricReader) -> dict[tuple[str, str, str], float]:
     data = reader.get_metrics_data()
     assert data is not None
-    return {
-        (
-            metric.name,
-            str(point.attributes["enchain.resource"]),
-            str(point.attributes.get("network.io.direction", "")),
-        ): point.value
+    return dict(
+        reading
         for resource in data.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
-        for point in metric.data.data_points
-    }
+        for reading in numbers_of(metric)
+    )
+
+
+def numbers_of(metric: Metric) -> Iterator[tuple[tuple[str, str, str], float]]:
+    for point in metric.data.data_points:
+        assert isinstance(point, NumberDataPoint)
+        attributes = point.attributes or {}
+        direction = str(attributes.get("network.io.direction", ""))
+        yield (metric.name, str(attributes["enchain.resource"]), direction), point.value
 
 
 def test_each_service_is_a_series_of_its_own_and_the_unmeasurable_is_left_out() -> None:

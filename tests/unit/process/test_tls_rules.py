@@ -24,7 +24,7 @@ from enchain.process.tls import TlsFiles, channel_credentials, is_loopback, requ
         (":80", False),
     ],
 )
-def test_loopback_is_told_from_the_address(address: str, expected: bool) -> None:  # noqa: FBT001 - a table
+def test_loopback_is_told_from_the_address(address: str, expected: bool) -> None:
     assert is_loopback(address) is expected
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from enchain.chains.errors import InvalidArgumentError
+from enchain.chains.values import Json
 from enchain.terraform_modules.constraints import is_primitive
 from enchain.terraform_modules.module import read_module, tree_digest
 from enchain.terraform_modules.schemas import inputs_schema, outputs_schema, secret_outputs
@@ -80,8 +81,9 @@ def module_of(directory: Path, files: dict[str, str]) -> Path:
     return directory
 
 
-def with_schema(directory: Path, *, opentofu: bool = False) -> dict[str, object]:
-    return inputs_schema(read_module(directory, opentofu=opentofu))["properties"]["with"]
+def with_schema(directory: Path, *, opentofu: bool = False) -> dict[str, Json]:
+    schema: dict[str, Json] = inputs_schema(read_module(directory, opentofu=opentofu))["properties"]["with"]
+    return schema
 
 
 def test_every_variable_type_becomes_its_json_schema(tmp_path: Path) -> None:

@@ -135,3 +135,8 @@ def play(run: Run, *happened: events.Event, now: datetime = NOW) -> tuple[Run, t
     for event in happened:
         run, effects = pipeline.step(run, event, now, 0.5)
     return run, effects
+
+
+def kinds_of(effects: tuple[Effect, ...]) -> list[str]:
+    """Name the kinds of effects, in their order."""
+    return [type(effect).__name__ for effect in effects]

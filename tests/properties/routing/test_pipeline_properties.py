@@ -1,9 +1,11 @@
 """Whatever happens, in whatever order, the pipeline machine keeps its promises.
 
-Random sequences of events, most of them legal: results of every kind, silence, deadlines, cancels, adoptions
-and retries. What they lead to is compared with rules that are said here once more, independently.
+Random sequences of events, most of them legal: results of every kind, silence, deadlines, cancels,
+adoptions and retries. What they lead to is compared with rules that are said here once more,
+independently.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -35,10 +37,19 @@ OUTCOMES = (
     diagnostic_pb2.OUTCOME_CANCELLED,
     diagnostic_pb2.OUTCOME_UNKNOWN,
 )
-MOVES = (
-    "choose", "await", "none", "accept", "result", "result", "result", "absent", "unreachable",
-    "wait", "deadline", "cancel", "adopt", "retry", "progress", "handle",
-)  # fmt: skip
+PLAIN_MOVES: dict[str, Callable[[int], events.Event]] = {
+    "choose": chosen,
+    "await": events.CapacityAwaited,
+    "none": lambda index: events.NoInstance(index, "none is there"),
+    "accept": lambda index: events.StepAccepted(index, reattached=False),
+    "absent": lambda index: events.StepAbsent(index, "it was looked for"),
+    "unreachable": lambda index: events.StepUnreachable(index, "it does not answer"),
+    "cancel": lambda _: events.CancelRequested(""),
+    "progress": lambda index: events.StepProgressed(index, "on it", None),
+    "handle": lambda index: events.HandleMade(index, diagnostic_pb2.Handle(schema="tool/1")),
+}
+"""What may happen whatever the world is like, by the index of the step that it happens to."""
+MOVES = (*PLAIN_MOVES, "result", "result", "result", "wait", "deadline", "adopt", "retry")
 
 
 @dataclass
@@ -139,43 +150,30 @@ class World:
             clean = step.outcome == diagnostic_pb2.OUTCOME_FAILED_CLEAN
             assert not applied or clean or step.state in {StepRun.STATE_COMPENSATED, StepRun.STATE_PENDING}
 
-    def event(self, move: str, outcome: int, retryable: bool) -> events.Event | None:
-        operation = self.run.operation
-        index = current(operation) or 0
+    def event(self, move: str, outcome: int, *, retryable: bool) -> events.Event | None:
+        index = current(self.run.operation) or 0
         match move:
-            case "choose":
-                return chosen(index)
-            case "await":
-                return events.CapacityAwaited(index)
-            case "none":
-                return events.NoInstance(index, "none is there")
-            case "accept":
-                return events.StepAccepted(index, reattached=False)
             case "result":
                 return answer(index, OUTCOMES[outcome], retryable=retryable)
-            case "absent":
-                return events.StepAbsent(index, "it was looked for")
-            case "unreachable":
-                return events.StepUnreachable(index, "it does not answer")
+            case "retry":
+                return events.RetryRequested("configure" if retryable else "")
             case "wait":
                 self.now += timedelta(seconds=40)
                 return events.WaitOver()
             case "deadline":
                 self.now += timedelta(hours=3)
                 return events.DeadlinePassed()
-            case "cancel":
-                return events.CancelRequested("")
-            case "adopt" if operation.state in {Operation.STATE_RUNNING, Operation.STATE_COMPENSATING}:
-                taken = adopt(operation, "routers/b", "its owner is gone", self.now)
-                self.run = replace(self.run, operation=taken, asks=0, stopping=False)
-                return events.Adopted("routers/b", "its owner is gone")
-            case "retry":
-                return events.RetryRequested("configure" if retryable else "")
-            case "progress":
-                return events.StepProgressed(index, "on it", None)
-            case "handle":
-                return events.HandleMade(index, diagnostic_pb2.Handle(schema="tool/1"))
-        return None
+            case "adopt":
+                return self._adoption()
+        return PLAIN_MOVES[move](index)
+
+    def _adoption(self) -> events.Event | None:
+        operation = self.run.operation
+        if operation.state not in {Operation.STATE_RUNNING, Operation.STATE_COMPENSATING}:
+            return None
+        taken = adopt(operation, "routers/b", "its owner is gone", self.now)
+        self.run = replace(self.run, operation=taken, asks=0, stopping=False)
+        return events.Adopted("routers/b", "its owner is gone")
 
 
 def _first_move(world: World) -> None:
@@ -206,7 +204,7 @@ def test_the_machine_keeps_its_promises_whatever_happens(
     for move, outcome, retryable, jitter in moves:
         if world.run.operation.state in FINAL:
             break
-        event = world.event(move, outcome, retryable)
+        event = world.event(move, outcome, retryable=retryable)
         if event is not None:
             world.happen(event, jitter)
 

@@ -6,6 +6,7 @@ so that Ctrl-C reaches only us, and we end routers before engines and etcd last.
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -15,10 +16,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
-from enchain.chains.errors import UnavailableError
+from enchain.chains.errors import PreconditionError, UnavailableError
 from enchain.dev.plan import Layout, Planned, planned, shared_arguments
+from enchain.process.parenthood import ends_with_parent
 from enchain.state.server import LocalEtcd
 
 START_SECONDS = 60.0
@@ -60,6 +62,7 @@ class Cluster:
         self.etcd = etcd or LocalEtcd(layout.data / "etcd")
         self.children: dict[str, Child] = {}
         self._told = told
+        self._lock: TextIO | None = None
 
     async def __aenter__(self) -> Self:
         """Start everything."""
@@ -78,9 +81,11 @@ class Cluster:
         """Start etcd, then all the others at once: each waits for what it needs by itself.
 
         Raises:
+            PreconditionError: Another one uses the folder.
             UnavailableError: One of them ended or was not ready in time; the message ends with its log.
         """
         self._lay_out()
+        self._lock_data()
         self._told("starting etcd")
         await self.etcd.start()
         for process in planned(self.layout):
@@ -100,6 +105,7 @@ class Cluster:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=ends_with_parent(),  # noqa: PLW1509 - one prctl; no thread of ours holds a lock
             )
         self.children[process.name] = Child(process, child, ready_file, log_file, {})
         return self.children[process.name]
@@ -136,10 +142,26 @@ class Cluster:
                     child.process.send_signal(signal.SIGTERM)
             await asyncio.gather(*(self._until_ended(child) for child in ending))
         await self.etcd.stop()
+        if self._lock is not None:
+            self._lock.close()
 
     def ended(self) -> list[Child]:
         """Answer the processes that have ended by themselves."""
         return [child for child in self.children.values() if child.process.poll() is not None]
+
+    def _lock_data(self) -> None:
+        """Refuse a folder that another one uses: two etcds on one folder wait for each other in silence."""
+        self._lock = (self.layout.data / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise PreconditionError(
+                f"{self.layout.data} is used by another enchain dev",
+                reason="DATA_IN_USE",
+                remedy="End that one, or give this one a folder of its own with --data.",
+                metadata={"data": str(self.layout.data)},
+            ) from error
 
     def _lay_out(self) -> None:
         data = self.layout.data

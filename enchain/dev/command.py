@@ -59,7 +59,7 @@ def dev(
 async def _run(layout: Layout, example: str | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with Cluster(layout, told=click.echo) as cluster:
         if example:

@@ -207,7 +207,10 @@ class LocalEtcd:
     def freeze(self) -> None:
         """Stop the server from running without ending it (SIGSTOP): connections stay, nothing answers."""
         assert self._process is not None, "not started"
+        assert self._process.poll() is None, "it has ended by itself"
         self._process.send_signal(signal.SIGSTOP)
+        # Its threads run on for a moment; what is sent to it from now on must find none of them.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def thaw(self) -> None:
         """Let a frozen server run on."""

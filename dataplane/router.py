@@ -91,22 +91,21 @@ class Router:
         self._rng = rng
         self.id = settings.server.name or f"router-{new_ulid().lower()}"
         self.owner = operation_pb2.OperationOwner(router=router_name(self.id))
-        tls = settings.server.tls
         self.tables = TableFollower(store, clock=clock, rng=rng)
         self.instances = InstanceFollower(store, clock=clock, rng=rng)
         self.lease = RouterLease(store, settings.lease_seconds, clock=clock, rng=rng, name=self.id)
         self.journal = Journal(store, clock=clock, rng=rng, owner=self.owner, lease=lambda: self.lease.id)
-        self.channels, self.circuits, self.fanout = Channels(tls), Circuits(), Fanout()
+        self.channels, self.circuits, self.fanout = Channels(settings.server.tls), Circuits(), Fanout()
         self.pool = Pool(self.instances, self.circuits, clock=clock, rng=rng)
         self.engines = Engines(self.channels, self.circuits, clock=clock)
         means = Means(self.journal, self.pool, self.engines, self.fanout, clock, rng, self.lease.remaining)
         self.executor = Executor(means, running_max=settings.running_max)
-        chains = Chains(store, lambda: self.tables.table.chains)
+        self.chains = Chains(store, lambda: self.tables.table.chains)
         self.adopter = Adopter(
             store,
             self.journal,
             self.executor,
-            find_chain=chains.find,
+            find_chain=self.chains.find,
             router=self.owner.router,
             clock=clock,
             rng=rng,
@@ -114,23 +113,26 @@ class Router:
         )
         self.pruner = Pruner(store, settings.retention, clock=clock, rng=rng)
         self.is_open = False
-        key = settings.plan_key() or self._own_key()
+        self.service = Provisioning(self._rooms(settings.plan_key() or self._own_key(), new_ulid))
+
+    def _rooms(self, plan_key: bytes, new_ulid: Callable[[], str]) -> Rooms:
+        clock, rng = self.clock, self._rng
         decider = Decider(
             self.tables,
             self.journal,
-            find_chain=chains.find,
+            find_chain=self.chains.find,
             instances=self._instances_of,
             clock=clock,
             new_ulid=new_ulid,
-            plan_key=key,
+            plan_key=plan_key,
         )
         watching = Watching(
-            store,
+            self.store,
             self.journal,
             self.executor,
             self.fanout,
             router=self.owner.router,
-            tls=tls,
+            tls=self.settings.server.tls,
             clock=clock,
             rng=rng,
         )
@@ -143,17 +145,15 @@ class Router:
             clock=clock,
             rng=rng,
             new_ulid=new_ulid,
-            plan_key=key,
+            plan_key=plan_key,
         )
-        self.service = Provisioning(
-            Rooms(
-                Admission(self.tables, decider, self.journal, self.executor, self.fanout),
-                watching,
-                planner,
-                Lookups(store, self.journal, self.tables),
-                Steering(self.journal, self.executor, self.adopter, clock=clock, rng=rng),
-                lambda: self.is_open,
-            )
+        return Rooms(
+            Admission(self.tables, decider, self.journal, self.executor, self.fanout),
+            watching,
+            planner,
+            Lookups(self.store, self.journal, self.tables),
+            Steering(self.journal, self.executor, self.adopter, clock=clock, rng=rng),
+            lambda: self.is_open,
         )
 
     def _instances_of(self, engine: str) -> Sequence[engine_pb2.EngineInstance]:

@@ -1,7 +1,8 @@
 """Engine instances in the test's own process, over real gRPC, that wait at a gate and count what they made.
 
-`EngineScope` is what outlives an instance: the ledger, and what stands. `GatedInstance` serves the engine protocol on
-it and registers itself. What it does wrong on purpose is a `Fault`. It is no SDK: it shows what the protocol alone asks.
+`EngineScope` is what outlives an instance: the ledger, and what stands. `GatedInstance` serves the engine
+protocol on it and registers itself. What it does wrong on purpose is a `Fault`. It is no SDK: it shows what
+the protocol alone asks.
 """
 
 import asyncio
@@ -18,7 +19,8 @@ from enchain.process.servers import Server
 from enchain.state import keys
 from enchain.state.codec import encode
 from enchain.state.store import Delete, Put, Store, Txn, put
-from enchain.v1 import diagnostic_pb2, engine_pb2 as registry_pb2, operation_pb2, provisioning_pb2
+from enchain.v1 import diagnostic_pb2, operation_pb2, provisioning_pb2
+from enchain.v1 import engine_pb2 as registry_pb2
 
 SUCCEEDED = diagnostic_pb2.OUTCOME_SUCCEEDED
 Result = engine_pb2.StepResult
@@ -41,6 +43,7 @@ class Work:
     result: Result | None = None
     grown: asyncio.Condition = field(default_factory=asyncio.Condition)
     task: asyncio.Task[None] | None = None
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
@@ -92,10 +95,18 @@ class EngineScope:
         handle = diagnostic_pb2.Handle(schema=f"{self.engine}/1", data=to_value_map({"id": key[0]}))
         await self._tell(work, handle=handle)
         await self._tell(work, progress=engine_pb2.StepProgressed(message="working", fraction=0.5))
-        while not self.gate.is_set() and key not in self.cancelled:
-            await asyncio.sleep(0.01)
+        await self._at_the_gate(work)
         work.result = self._result(key, request, handle)
         await self._tell(work)
+
+    async def _at_the_gate(self, work: Work) -> None:
+        """Wait until the gate is open or the work is cancelled."""
+        waiting = [asyncio.create_task(event.wait()) for event in (self.gate, work.cancelled)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     def _result(self, key: Key, request: Any, handle: diagnostic_pb2.Handle) -> Result:
         if key in self.cancelled:
@@ -241,7 +252,10 @@ class GatedInstance(engine_pb2_grpc.ProvisioningEngineServicer):
         """Ask work to stop."""
         del context
         self.scope.admit(request.call)
-        self.scope.cancelled.add(key_of(request.call))
+        key = key_of(request.call)
+        self.scope.cancelled.add(key)
+        if key in self.scope.works:
+            self.scope.works[key].cancelled.set()
         return engine_pb2.CancelStepResponse(signalled=True)
 
     async def Observe(self, request: Any, context: Any) -> engine_pb2.ObserveResponse:  # noqa: N802 - gRPC's name
@@ -253,9 +267,24 @@ class GatedInstance(engine_pb2_grpc.ProvisioningEngineServicer):
             presence=answers.PRESENCE_PRESENT if stands else answers.PRESENCE_ABSENT
         )
 
+    async def GetSchema(self, request: Any, context: Any) -> engine_pb2.GetSchemaResponse:  # noqa: N802 - gRPC's name
+        """Answer nothing: routers have the schemas in the chain."""
+        del request, context
+        return engine_pb2.GetSchemaResponse()
+
+    async def Validate(self, request: Any, context: Any) -> engine_pb2.ValidateResponse:  # noqa: N802 - gRPC's name
+        """All is well."""
+        del request, context
+        return engine_pb2.ValidateResponse()
+
+    async def Drain(self, request: Any, context: Any) -> engine_pb2.DrainResponse:  # noqa: N802 - gRPC's name
+        """Nothing to do."""
+        del request, context
+        return engine_pb2.DrainResponse()
+
     async def Plan(self, request: Any, context: Any) -> AsyncIterator[engine_pb2.StepEvent]:  # noqa: N802 - gRPC's name
         """Plan: the outputs that do not depend on doing it are known."""
-        del context
+        del request, context
         self.scope.calls.append("plan")
         plan = provisioning_pb2.StepPlan(
             outcome=provisioning_pb2.StepPlan.OUTCOME_PLANNED,
@@ -273,4 +302,3 @@ class GatedInstance(engine_pb2_grpc.ProvisioningEngineServicer):
 def key_of(call: engine_pb2.StepCall) -> Key:
     """The key of a call."""
     return call.work_id, call.verb, call.generation
-

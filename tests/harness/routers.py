@@ -76,7 +76,12 @@ def site_chain(
 
 
 async def put_chain(
-    store: Store, chain: chain_pb2.Chain, *, workload: str = "site", chain_id: str = "default", revision: str = "r1"
+    store: Store,
+    chain: chain_pb2.Chain,
+    *,
+    workload: str = "site",
+    chain_id: str = "default",
+    revision: str = "r1",
 ) -> str:
     """Save a chain and send the whole workload to it; answer its name."""
     name = f"workloads/{workload}/chains/{chain_id}@{revision}"
@@ -136,7 +141,8 @@ async def running_router(
     stop = asyncio.Event()
     settings = replace(settings, server=replace(settings.server, name=name))
     task = asyncio.create_task(serve(settings, store, stop, on_ready=told.set_result), name=f"router {name}")
-    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+    waiting: list[asyncio.Future[Any]] = [task, told]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     ready = told.result()

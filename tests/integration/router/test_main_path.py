@@ -14,6 +14,7 @@ from tests.harness.routers import (
     running_router,
     shown,
     under,
+    until,
 )
 from tests.harness.waiting import eventually
 
@@ -99,7 +100,7 @@ async def test_a_client_that_goes_away_stops_nothing(site: Site) -> None:
     site.terraform.gate.clear()
     async with running_router(site.store) as router:
         call = router.stub.Provision(provision_request())
-        first = await call.read()
+        (first,) = await until(call, "admitted")
         call.cancel()
         site.terraform.gate.set()
         get = provisioning_pb2.GetOperationRequest(name=first.operation)

@@ -31,6 +31,7 @@ from tests.harness.routers import (
     refusal,
     running_router,
     shown,
+    until,
 )
 
 Message = Any
@@ -188,7 +189,7 @@ async def test_a_busy_resource_names_who_has_it(site: Site) -> None:
     site.terraform.gate.clear()
     async with running_router(site.store) as router:
         running = router.stub.Provision(provision_request())
-        first = await running.read()
+        (first,) = await until(running, "admitted")
         error = await refusal(router.stub.Deprovision(deprovision_request()))
         other = await refusal(router.stub.Provision(provision_request("req-2", "one")))
         site.terraform.gate.set()

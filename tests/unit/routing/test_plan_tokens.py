@@ -50,8 +50,17 @@ def test_an_expired_token_is_stale() -> None:
         plantoken.verify(plantoken.sign(WORK, KEY), KEY, NOW + timedelta(hours=1))
 
 
-@pytest.mark.parametrize("part", ["verb", "chain", "inputs", "resource", "etag"])
-def test_a_plan_for_something_else_is_stale(part: str) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        replace(WORK, verb="VERB_UPDATE"),
+        replace(WORK, chain="workloads/site/chains/default@other"),
+        replace(WORK, inputs="sha256:2"),
+        replace(WORK, resource="tenants/default/resources/two"),
+        replace(WORK, etag="7"),
+    ],
+)
+def test_a_plan_for_something_else_is_stale(asked: plantoken.PlannedWork) -> None:
     with pytest.raises(PreconditionError) as refused:
-        plantoken.check(WORK, replace(WORK, **{part: "other"}))
+        plantoken.check(WORK, asked)
     assert refused.value.reason == "PLAN_STALE"

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,13 @@ def test_no_module_has_a_junk_name() -> None:
     junk = [str(file) for file, _, _ in _trees() if file.stem in JUNK_NAMES or file.parent.name in JUNK_NAMES]
 
     assert junk == []
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    # Test folders are not packages, so that pytest knows a file by its name alone.
+    names = Counter(file.name for file in PYTHON if file.name.startswith("test_"))
+
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_every_suppression_says_why() -> None:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from ulid import ULID
 
@@ -39,6 +39,7 @@ from dataplane.table.instances import InstanceFollower
 from dataplane.table.presence import Presence
 from enchain.chains.errors import PeerError
 from enchain.chains.names import router_name
+from enchain.process.channels import OpenChannel, open_channel
 from enchain.process.clock import Clock, SystemClock
 from enchain.process.lifecycle import Tasks
 from enchain.process.logs import get_logger
@@ -65,6 +66,25 @@ class Ready:
     address: str
 
 
+class Serving(Protocol):
+    """The part of a server that a router needs."""
+
+    def add(self, registrar: Any, servicer: Any, service_name: str) -> None:
+        """Serve one service."""
+
+    async def start(self) -> str:
+        """Listen; answer the address."""
+
+    async def serving(self, ready: bool) -> None:  # noqa: FBT001 - as the server has it
+        """Tell probes whether calls should come here."""
+
+    async def drain(self, deadline_seconds: float) -> int:
+        """Wait until no call runs, then stop; answer how many were cut off."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Stop listening."""
+
+
 class Router:
     """The rooms of a router.
 
@@ -74,6 +94,7 @@ class Router:
         clock: Time.
         rng: Dice and jitter.
         new_ulid: Makes ids.
+        opener: Opens channels to engines and other routers.
     """
 
     def __init__(
@@ -84,18 +105,21 @@ class Router:
         clock: Clock,
         rng: Random,
         new_ulid: Callable[[], str],
+        opener: OpenChannel = open_channel,
     ) -> None:
         self.settings = settings
         self.store = store
         self.clock = clock
         self._rng = rng
+        self._opener = opener
         self.id = settings.server.name or f"router-{new_ulid().lower()}"
         self.owner = operation_pb2.OperationOwner(router=router_name(self.id))
         self.tables = TableFollower(store, clock=clock, rng=rng)
         self.instances = InstanceFollower(store, clock=clock, rng=rng)
         self.lease = RouterLease(store, settings.lease_seconds, clock=clock, rng=rng, name=self.id)
         self.journal = Journal(store, clock=clock, rng=rng, owner=self.owner, lease=lambda: self.lease.id)
-        self.channels, self.circuits, self.fanout = Channels(settings.server.tls), Circuits(), Fanout()
+        self.channels = Channels(settings.server.tls, opener=opener)
+        self.circuits, self.fanout = Circuits(), Fanout()
         self.pool = Pool(self.instances, self.circuits, clock=clock, rng=rng)
         self.engines = Engines(self.channels, self.circuits, clock=clock)
         means = Means(self.journal, self.pool, self.engines, self.fanout, clock, rng, self.lease.remaining)
@@ -135,6 +159,7 @@ class Router:
             tls=self.settings.server.tls,
             clock=clock,
             rng=rng,
+            opener=self._opener,
         )
         planner = Planner(
             self.tables,
@@ -202,6 +227,8 @@ async def serve(
     clock: Clock | None = None,
     rng: Random | None = None,
     new_ulid: Callable[[], str] = lambda: str(ULID()),
+    server: Serving | None = None,
+    opener: OpenChannel = open_channel,
 ) -> None:
     """Run a router until `stop` is set, then hand everything over.
 
@@ -213,12 +240,13 @@ async def serve(
         clock: Time.
         rng: Dice and jitter.
         new_ulid: Makes ids.
+        server: Takes the calls; None for a gRPC server as the settings say.
+        opener: Opens channels.
     """
     dice = rng or Random()  # noqa: S311 - spreads load, guards nothing
-    router = Router(settings, store, clock=clock or SystemClock(), rng=dice, new_ulid=new_ulid)
-    server = Server(
-        settings.server.listen, tls=settings.server.tls, allow_insecure=settings.server.allow_insecure
-    )
+    router = Router(settings, store, clock=clock or SystemClock(), rng=dice, new_ulid=new_ulid, opener=opener)
+    listener = settings.server
+    server = server or Server(listener.listen, tls=listener.tls, allow_insecure=listener.allow_insecure)
     server.add(provisioning_pb2_grpc.add_ProvisioningServiceServicer_to_server, router.service, SERVICE)
     address = settings.advertise or await server.start()
     if settings.advertise:
@@ -298,7 +326,7 @@ def _announce(router: Router, tasks: Tasks, address: str) -> Presence:
     return presence
 
 
-async def _hand_over(router: Router, server: Server, presence: Presence) -> None:
+async def _hand_over(router: Router, server: Serving, presence: Presence) -> None:
     """Stop in an order in which nobody loses anything."""
     await server.serving(False)
     router.is_open = False

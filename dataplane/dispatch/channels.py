@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import grpc
 
 from enchain.engine.v1 import engine_pb2_grpc
-from enchain.process.channels import open_channel
+from enchain.process.channels import OpenChannel, open_channel
 from enchain.process.logs import get_logger
 from enchain.process.tls import TlsFiles
 
@@ -27,10 +27,12 @@ class Channels:
 
     Args:
         tls: Certificates; None for plain text.
+        opener: Opens them.
     """
 
-    def __init__(self, tls: TlsFiles | None = None) -> None:
+    def __init__(self, tls: TlsFiles | None = None, *, opener: OpenChannel = open_channel) -> None:
         self._tls = tls
+        self._open = opener
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._lent: Counter[str] = Counter()
 
@@ -39,7 +41,7 @@ class Channels:
         """Lend a stub for an address."""
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = open_channel(address, tls=self._tls, local_pool=True)
+            channel = self._channels[address] = self._open(address, tls=self._tls, local_pool=True)
         self._lent[address] += 1
         try:
             yield engine_pb2_grpc.ProvisioningEngineStub(channel)

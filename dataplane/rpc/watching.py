@@ -19,7 +19,7 @@ from dataplane.routing import journaling
 from dataplane.routing.runs import FINAL, Operation
 from enchain.chains.errors import EnchainError
 from enchain.chains.names import OperationName
-from enchain.process.channels import open_channel
+from enchain.process.channels import OpenChannel, open_channel
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
@@ -57,6 +57,7 @@ class Watching:
         tls: Certificates for relays.
         clock: Time.
         rng: Jitter.
+        opener: Opens channels to other routers.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Watching:
         tls: TlsFiles | None,
         clock: Clock,
         rng: Random,
+        opener: OpenChannel = open_channel,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -79,6 +81,7 @@ class Watching:
         self._tls = tls
         self._clock = clock
         self._rng = rng
+        self._open = opener
 
     async def fresh(self, operation: str, watcher: Watcher) -> AsyncGenerator[OperationEvent, None]:
         """Yield all events of an operation that this router has just admitted."""
@@ -204,7 +207,7 @@ class Watching:
     async def _relay(self, name: OperationName, address: str, watcher: Watcher) -> None:
         request = provisioning_pb2.WatchOperationRequest(name=str(name))
         _relays.add(1)
-        channel = open_channel(address, tls=self._tls)
+        channel = self._open(address, tls=self._tls)
         try:
             stub = provisioning_pb2_grpc.ProvisioningServiceStub(channel)
             async for event in stub.WatchOperation(request, metadata=((RELAY_METADATA, "1"),)):

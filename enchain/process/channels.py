@@ -4,7 +4,7 @@ Client, planes, SDK and the store adapter call `open_channel`. It is part of the
 import little beyond gRPC. Whoever opens a channel closes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import grpc
 
@@ -23,6 +23,9 @@ Servers must permit it: `enchain.process.servers` does, etcd asks for at least 5
 PING_TIMEOUT_SECONDS = 5
 
 Options = Sequence[tuple[str, int | str]]
+
+OpenChannel = Callable[..., grpc.aio.Channel]
+"""`open_channel`, or what stands for it where processes are simulated."""
 
 _OPTIONS: dict[str, int | str] = {
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,

@@ -51,6 +51,8 @@ def secret_outputs(module: Module) -> list[str]:
 def variable_schema(variable: Variable) -> Schema:
     """Answer the JSON Schema of one variable."""
     schema = schema_of(variable.constraint)
+    if variable.secret:
+        schema = _or_text(schema)
     known, default = literal(variable.default)
     if variable.has_default and known and default is None and variable.nullable is not False:
         schema = nullable(schema)
@@ -62,6 +64,23 @@ def variable_schema(variable: Variable) -> Schema:
     if variable.secret:
         extra["writeOnly"] = True
     return {**schema, **extra}
+
+
+def _or_text(schema: Schema) -> Schema:
+    """Allow texts for numbers and truth values: secrets are texts, and Terraform reads either from one."""
+    kind = schema.get("type", [])
+    kinds = kind if isinstance(kind, list) else [kind]
+    if {"number", "boolean"} & set(kinds):
+        return {**schema, "type": [*kinds, "string"]}
+    wider = dict(schema)
+    if "properties" in schema:
+        wider["properties"] = {name: _or_text(part) for name, part in schema["properties"].items()}
+    if "prefixItems" in schema:
+        wider["prefixItems"] = [_or_text(part) for part in schema["prefixItems"]]
+    for part in ("items", "additionalProperties"):
+        if isinstance(schema.get(part), dict):
+            wider[part] = _or_text(schema[part])
+    return wider
 
 
 def _short(text: str) -> str:

@@ -270,3 +270,23 @@ def test_the_tree_digest_changes_with_names_and_contents(tmp_path: Path) -> None
     (tmp_path / "c.tf").write_text("z")
 
     assert len({first, second, tree_digest(tmp_path)}) == 3
+
+
+def test_a_sensitive_number_or_truth_value_may_come_as_text_as_secrets_do(tmp_path: Path) -> None:
+    text = """
+    variable "pin" {
+      sensitive = true
+      type      = object({ digits = number, on = optional(bool), tags = map(list(number)), any = any })
+    }
+    variable "port" { type = number }
+    """
+    properties = inputs_schema(read_module(module_of(tmp_path, {"main.tf": text})))["properties"]["with"][
+        "properties"
+    ]
+
+    inner = properties["pin"]["properties"]
+    assert inner["digits"]["type"] == ["number", "string"]
+    assert inner["on"]["type"] == ["boolean", "null", "string"]
+    assert inner["tags"]["additionalProperties"]["items"]["type"] == ["number", "string"]
+    assert inner["any"] == {}
+    assert properties["port"] == {"type": "number"}

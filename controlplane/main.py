@@ -2,12 +2,15 @@
 
 Started by people, `enchain dev` and containers. The order of its life: telemetry, then health
 (NOT_SERVING), then the store, then serving, and only then the announcement. It keeps nothing but what is in
-the store and in the artifact directory, so it may be killed at any time and run in several replicas.
+the store and in the artifact directory, so it may be killed at any time and run in several replicas. All of
+them serve; one of them, which they elect, runs the loops.
 """
 
 import asyncio
 import secrets
 import sys
+from collections.abc import Sequence
+from random import Random
 
 from controlplane.catalog.artifacts import ArtifactCatalog
 from controlplane.catalog.chains import ChainCatalog
@@ -17,6 +20,9 @@ from controlplane.catalog.engines import EngineCatalog
 from controlplane.catalog.routes import RouteCatalog
 from controlplane.catalog.schemas import SchemaSource
 from controlplane.catalog.workloads import WorkloadCatalog
+from controlplane.demand.request_rate import RequestRateReader
+from controlplane.loops.election import Election, LeaderLoop
+from controlplane.loops.outbox import OutboxLoop
 from controlplane.rpc.artifacts import ArtifactServicer
 from controlplane.rpc.chains import ChainServicer
 from controlplane.rpc.engines import EngineServicer
@@ -25,7 +31,7 @@ from controlplane.settings import ControlPlaneSettings, parse
 from enchain.artifacts.store import DirectoryArtifacts
 from enchain.chains.errors import UnavailableError
 from enchain.process.clock import Clock, SystemClock
-from enchain.process.lifecycle import run, write_ready_file
+from enchain.process.lifecycle import Tasks, run, write_ready_file
 from enchain.process.logs import configure_logs, get_logger
 from enchain.process.servers import Server
 from enchain.process.telemetry import configure_telemetry
@@ -98,11 +104,22 @@ async def _serve(
                 await server.serving(True)
                 write_ready_file(settings.server.ready_file, address=address, identifier=identifier)
                 _log.info("serving", address=address, id=identifier)
-            await stop.wait()
+                await _take_part(settings, store, identifier, address, stop)
         finally:
             await server.drain(DRAIN_SECONDS)
     finally:
         await store.close()
+
+
+async def _take_part(
+    settings: ControlPlaneSettings, store: Store, identifier: str, address: str, stop: asyncio.Event
+) -> None:
+    """Stand for election until `stop` is set; where this replica leads then, another one is elected."""
+    ttl, clock, rng = settings.lease_seconds, SystemClock(), Random()  # noqa: S311 - jitter
+    election = Election(store, identifier, address, ttl_seconds=ttl, clock=clock, rng=rng)
+    async with Tasks() as tasks:
+        tasks.start("take part in the election of a leader", election.run(leader_loops()))
+        await stop.wait()
 
 
 async def _store_answers(store: Store, clock: Clock, stop: asyncio.Event) -> bool:
@@ -118,6 +135,12 @@ async def _store_answers(store: Store, clock: Clock, stop: asyncio.Event) -> boo
             _log.warning("unsafe store", warning=warning, version=status.version)
         return True
     return False
+
+
+def leader_loops() -> Sequence[LeaderLoop]:
+    """Put together what only the leader of all replicas does."""
+    clock = SystemClock()
+    return (OutboxLoop((RequestRateReader(),), clock=clock, rng=Random()),)  # noqa: S311 - jitter
 
 
 def assemble(

@@ -13,6 +13,12 @@ from enchain.process.settings import ServerSettings, add_server_flags, parse_ser
 
 ARTIFACTS_DEFAULT = "artifacts"
 
+LEASE_SECONDS = 20
+"""It must outlast a failover of etcd."""
+
+LEASE_SECONDS_MIN = 2
+"""What etcd takes at its usual election timeout."""
+
 
 @dataclass(frozen=True, slots=True)
 class ControlPlaneSettings:
@@ -21,10 +27,12 @@ class ControlPlaneSettings:
     Attributes:
         server: What every server of ours is told.
         artifacts: Directory of the artifact store. Control planes and engine instances share it.
+        lease_seconds: How long the leadership of this replica outlives it.
     """
 
     server: ServerSettings
     artifacts: Path
+    lease_seconds: int = LEASE_SECONDS
 
 
 def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> ControlPlaneSettings:
@@ -39,5 +47,14 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
         metavar="DIR",
         help="directory of the artifact store, shared with the engine instances [ENCHAIN_ARTIFACTS]",
     )
+    parser.add_argument(
+        "--lease-seconds",
+        default=env.get("ENCHAIN_LEASE_SECONDS", str(LEASE_SECONDS)),
+        metavar="SECONDS",
+        help="how long the leadership of this replica outlives it [ENCHAIN_LEASE_SECONDS]",
+    )
     args, server = parse_server_args(parser, argv)
-    return ControlPlaneSettings(server=server, artifacts=Path(args.artifacts))
+    seconds = args.lease_seconds
+    if not seconds.isdecimal() or int(seconds) < LEASE_SECONDS_MIN:
+        parser.error(f"--lease-seconds must be a number of at least {LEASE_SECONDS_MIN}, not {seconds!r}")
+    return ControlPlaneSettings(server=server, artifacts=Path(args.artifacts), lease_seconds=int(seconds))

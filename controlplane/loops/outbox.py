@@ -1,0 +1,279 @@
+"""The leader's loop that folds the outbox into what is learned, each entry exactly once.
+
+The election runs it in each term, with a fenced store. One transaction compares the leader's key, every
+outbox key of a batch and every statistic that it adds to; it writes the statistics and deletes the outbox
+keys. So there is no read position that could be wrong: what is in the outbox has not been counted, what is
+counted is not in the outbox, and a leader that dies at any point leaves one of the two. What to write is
+decided in `folding.py`.
+
+It is driven by what stands in the outbox: it follows it, sweeps it now and again, and may forget at any time
+what it has seen.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from controlplane.loops import folding, refusing
+from controlplane.loops.folding import ENTRIES_MAX, Place
+from controlplane.loops.leadership import LeadershipLostError
+from controlplane.loops.pending import Pending
+from controlplane.loops.readers import Reader
+from enchain.chains.errors import EnchainError, ExhaustedError, MalformedError, UnsettledError
+from enchain.process.clock import Clock
+from enchain.process.lifecycle import Tasks
+from enchain.process.logs import get_logger
+from enchain.process.telemetry import meter
+from enchain.state import keys
+from enchain.state.codec import decode, encode
+from enchain.state.follow import follow, full_jitter
+from enchain.state.store import Delete, Get, KeyValue, Op, Put, Store, Txn, unchanged
+from enchain.v1 import operation_pb2
+
+SWEEP_SECONDS = 60.0
+"""How often the whole outbox is looked through, in case something was forgotten."""
+
+GATHER_SECONDS = 1.0
+"""Between two rounds: what comes meanwhile shares transactions, since each rewrites whole statistics."""
+
+TRANSACTION_BYTES_MAX = 1024 * 1024
+"""etcd takes 1.5 MiB in one request."""
+
+T = TypeVar("T")
+
+_log = get_logger(__name__)
+_meter = meter(__name__)
+_folded = _meter.create_counter("enchain.folding.entries", "{entry}", "Outbox entries folded.")
+_transactions = _meter.create_counter(
+    "enchain.folding.transactions", "{transaction}", "Transactions that folded entries."
+)
+_conflicts = _meter.create_counter(
+    "enchain.folding.conflicts", "{transaction}", "Batches decided anew because something had changed."
+)
+_unsettled = _meter.create_counter(
+    "enchain.folding.unsettled", "{transaction}", "Batches whose answer was lost, settled by reading."
+)
+_overflows = _meter.create_counter(
+    "enchain.folding.overflows", "{overflow}", "Times when more entries waited than are held in memory."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry to fold: its key as it was read, what it says, and where that belongs."""
+
+    item: KeyValue
+    entry: operation_pb2.OutboxEntry
+    places: tuple[Place, ...]
+
+
+class OutboxLoop:
+    """Folds the outbox for all its readers.
+
+    Args:
+        readers: Those who learn.
+        clock: Time.
+        rng: Jitter.
+        gather_seconds: How long entries are gathered.
+        sweep_seconds: How often the whole outbox is looked through.
+    """
+
+    name = "fold the outbox"
+
+    def __init__(
+        self,
+        readers: Sequence[Reader],
+        *,
+        clock: Clock,
+        rng: Random,
+        gather_seconds: float = GATHER_SECONDS,
+        sweep_seconds: float = SWEEP_SECONDS,
+    ) -> None:
+        self._readers = tuple(readers)
+        self._kinds = {reader.name: reader.kind for reader in readers}
+        self._clock = clock
+        self._rng = rng
+        self._gather_seconds = gather_seconds
+        self._sweep_seconds = sweep_seconds
+
+    async def run(self, store: Store) -> None:
+        """Fold what is there and whatever comes, for ever."""
+        # A follower lists everything at once. So the outbox is swept first, page by page.
+        await self._patiently(lambda: self.sweep(store))
+        pending, wake = Pending(), asyncio.Event()
+        async with Tasks() as tasks:
+            tasks.start("follow the outbox", self._follow(store, pending, wake))
+            tasks.start("ask for sweeps of the outbox", self._remind(pending, wake))
+            while True:
+                await wake.wait()
+                wake.clear()
+                await self._patiently(lambda: self._work(store, pending))
+                await self._clock.sleep(self._gather_seconds)
+
+    async def sweep(self, store: Store) -> None:
+        """Fold everything that is in the outbox, page by page."""
+        after = ""
+        while True:
+            page = await store.list(keys.OUTBOX, limit=ENTRIES_MAX, start_after=after)
+            await self._fold(store, page.items)
+            if not page.more:
+                break
+            after = page.items[-1].key
+        await refusing.trim(store)
+
+    async def _follow(self, store: Store, pending: Pending, wake: asyncio.Event) -> None:
+        followed = follow(store, keys.OUTBOX, clock=self._clock, rng=self._rng)
+        async with aclosing(followed) as batches:
+            async for batch in batches:
+                overflows = pending.overflows
+                pending.note(batch)
+                _overflows.add(pending.overflows - overflows)
+                if len(pending) or pending.sweep:
+                    wake.set()
+
+    async def _remind(self, pending: Pending, wake: asyncio.Event) -> None:
+        while True:
+            await self._clock.sleep(self._sweep_seconds)
+            pending.sweep = True
+            wake.set()
+
+    async def _work(self, store: Store, pending: Pending) -> None:
+        """Fold what waits; what is taken out and not folded is for a sweep to find."""
+        try:
+            if pending.sweep:
+                pending.clear()
+                await self.sweep(store)
+            while items := pending.take(ENTRIES_MAX):
+                await self._fold(store, items)
+        except EnchainError:
+            pending.sweep = True
+            raise
+
+    async def _fold(self, store: Store, items: Sequence[KeyValue]) -> None:
+        """Fold these, in as many transactions as it takes; set aside what cannot be read."""
+        waiting = []
+        for item in items:
+            try:
+                waiting.append(self._read(item))
+            except Exception as error:  # noqa: BLE001 - whatever a reader trips over is set aside
+                await refusing.set_aside(store, item, error, self._clock.now())
+        while waiting:
+            count = folding.fitting([each.places for each in waiting])
+            await self._fold_batch(store, waiting[:count])
+            waiting = waiting[count:]
+
+    def _read(self, item: KeyValue) -> Waiting:
+        entry = decode(operation_pb2.OutboxEntry, item.value, key=item.key)
+        folding.check(entry, self._clock.now())
+        return Waiting(item, entry, tuple(folding.places(self._readers, entry)))
+
+    async def _fold_batch(self, store: Store, batch: Sequence[Waiting]) -> None:
+        """Fold one batch, however often it must be decided anew."""
+        failures = 0
+        while batch:
+            known = await self._known(store, batch)
+            try:
+                txn = self._transaction(batch, known)
+            except Exception as error:  # noqa: BLE001 - whatever a reader trips over is set aside
+                await self._isolate(store, batch, error)
+                return
+            if await self._commit(store, txn, batch):
+                _transactions.add(1)
+                _folded.add(len(batch))
+                return
+            _conflicts.add(1)
+            failures += 1
+            await self._clock.sleep(full_jitter(failures, self._rng))
+            batch = await self._standing(store, batch)
+
+    async def _known(self, store: Store, batch: Sequence[Waiting]) -> dict[Place, KeyValue | None]:
+        """Read the statistics that a batch adds to."""
+        wanted = sorted({place for each in batch for place in each.places})
+        items = await _read_all(store, [keys.learned(place.reader, place.subject) for place in wanted])
+        known = dict(zip(wanted, items, strict=True))
+        for place, item in known.items():
+            if item is not None and not _is_readable(self._kinds[place.reader], item):
+                fault = MalformedError("the statistics cannot be read", reason="MALFORMED_VALUE")
+                await refusing.set_aside(store, item, fault, self._clock.now())
+                known[place] = None
+        return known
+
+    def _transaction(self, batch: Sequence[Waiting], known: dict[Place, KeyValue | None]) -> Txn:
+        """Say what folding a batch writes, and on what it rests.
+
+        Raises:
+            ExhaustedError: It is too large.
+        """
+        statistics: dict[Place, Message] = {
+            place: decode(self._kinds[place.reader], item.value, key=item.key)
+            for place, item in known.items()
+            if item is not None
+        }
+        folded = folding.fold(self._readers, statistics, [each.entry for each in batch])
+        puts = [Put(keys.learned(p.reader, p.subject), encode(message)) for p, message in folded.items()]
+        if sum(len(put.value) for put in puts) > TRANSACTION_BYTES_MAX:
+            raise ExhaustedError("the statistics of one batch are too large for a transaction")
+        resting = {each.item.key: each.item for each in batch}
+        learned = {put.key: known[place] for put, place in zip(puts, folded, strict=True)}
+        compares = [
+            unchanged(key, item.mod_revision if item is not None else 0)
+            for key, item in {**resting, **learned}.items()
+        ]
+        success: list[Op] = [*puts, *(Delete(key) for key in resting)]
+        return Txn(tuple(compares), tuple(success))
+
+    async def _isolate(self, store: Store, batch: Sequence[Waiting], error: Exception) -> None:
+        """Find the entry on which folding fails, set it aside, and fold the others."""
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._fold_batch(store, batch[:middle])
+            await self._fold_batch(store, batch[middle:])
+            return
+        await refusing.set_aside(store, batch[0].item, error, self._clock.now())
+
+    async def _commit(self, store: Store, txn: Txn, batch: Sequence[Waiting]) -> bool:
+        """Commit; false where something had changed. A lost answer is settled by reading."""
+        try:
+            return (await store.commit(txn)).succeeded
+        except UnsettledError as error:
+            _unsettled.add(1)
+            _log.warning("folding unanswered", reason=error.message)
+        # All entries stand or none does. Where they stand it was not done yet; should it be done later
+        # still, it finds them unchanged, or does nothing.
+        return not await self._patiently(lambda: self._standing(store, batch))
+
+    async def _standing(self, store: Store, batch: Sequence[Waiting]) -> list[Waiting]:
+        """Read a batch again: what of it is still there, and says what it said."""
+        items = await _read_all(store, [each.item.key for each in batch])
+        return [each for each, item in zip(batch, items, strict=True) if item == each.item]
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do something again until the store lets it, or the term is over."""
+        failures = 0
+        while True:
+            try:
+                return await work()
+            except LeadershipLostError:
+                raise
+            except EnchainError as error:
+                failures += 1
+                _log.warning("folding waits", reason=error.reason, fault=error.message)
+                await self._clock.sleep(full_jitter(failures, self._rng))
+
+
+async def _read_all(store: Store, names: Sequence[str]) -> tuple[KeyValue | None, ...]:
+    """Read keys as they are at one revision; with a fenced store, within the term."""
+    return (await store.commit(Txn(success=tuple(Get(name) for name in names)))).got
+
+
+def _is_readable(kind: type[Message], item: KeyValue) -> bool:
+    try:
+        decode(kind, item.value, key=item.key)
+    except MalformedError:
+        return False
+    return True

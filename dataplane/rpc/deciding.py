@@ -5,7 +5,7 @@ transaction needs.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -116,10 +116,12 @@ class Decider:
     ) -> Decided:
         """Decide on a new resource."""
         table = self._tables.table
+        planned = self._planned(request.plan_token)
+        if not request.routing_key and (planned_id := _planned_id(planned)):
+            wanted = replace(wanted, routing_key=planned_id)  # what the plan was hashed from
         routed = choose(table, wanted.workload, wanted.routing_key)
         inputs = requests.check_inputs(routed.content, request.inputs)
         timeout = deadlines.operation_timeout(wanted.timeout, routed.content)
-        planned = self._planned(request.plan_token)
         resource_id = wanted.resource_id or _planned_id(planned) or f"r-{self._new_ulid().lower()}"
         name = ResourceName(wanted.tenant, resource_id)
         if planned is not None:

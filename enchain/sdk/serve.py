@@ -224,6 +224,7 @@ class _Process:
         registration.message.address = self._own.advertise or _reachable(bound)
         address = registration.message.address
         await self._engine.start(Host(self._own.instance, self._own.scope, address, self._runner.secrets))
+        registration.message.tool = self._engine.tool  # an engine finds its tool when it starts
         try:
             async with Tasks() as tasks:
                 tasks.start("sweeping of spent ledgers", sweep_for_ever(self._scope, self._clock))

@@ -114,6 +114,7 @@ class Engines:
         except grpc.aio.AioRpcError as error:
             yield await self._failed(from_rpc_error(error), effect, instance)
         except MalformedError as error:
+            self._circuits.failed(instance.name, self._clock.monotonic())
             yield self._unreachable(effect, instance, error)
 
     async def _stream(

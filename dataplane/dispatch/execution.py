@@ -287,8 +287,12 @@ class Execution:
             return
         call = calling.step_call(self.run_state, effect.step)
         name = f"cancel step {runs.step_name(step)} of {self.name}"
-        asked = self._means.engines.cancel(call, place.instance, self._token, effect.reason)
-        task = asyncio.create_task(self._guard(asked), name=name)
+
+        async def ask() -> None:
+            await self._fence()
+            await self._means.engines.cancel(call, place.instance, self._token, effect.reason)
+
+        task = asyncio.create_task(self._guard(ask()), name=name)
         self._cancels.add(task)
         task.add_done_callback(self._cancels.discard)
 

@@ -148,10 +148,18 @@ def _no_instance(run: Run, event: events.Event, now: datetime, jitter: float) ->
 
 
 def _accepted(run: Run, event: events.Event, now: datetime, jitter: float) -> Next:
-    """The engine answers. After an adoption this is the first sign that the operation harms nobody."""
-    del event, now, jitter
+    """The engine answers. After an adoption this is the first sign that the operation harms nobody.
+
+    An instance that takes work up again must be told again that nobody wants it any more.
+    """
+    del now, jitter
+    assert isinstance(event, events.StepAccepted)
     run = replace(run, asks=0)
-    return advancing.commit(run) if run.operation.adoptions else (run, ())
+    _, effects = advancing.commit(run) if run.operation.adoptions else (run, ())
+    unwanted = run.stopping or (run.operation.cancel_requested and not is_undoing(run.operation))
+    if event.reattached and unwanted:
+        return replace(run, stopping=True), (*effects, CallCancel(event.step, "it was cancelled"))
+    return run, effects
 
 
 def _progressed(run: Run, event: events.Event, now: datetime, jitter: float) -> Next:

@@ -130,6 +130,12 @@ class EngineScope:
                 work.events.append(engine_pb2.StepEvent(seq=len(work.events) + 2, **event))
             work.grown.notify_all()
 
+    async def say(self, message: str) -> None:
+        """Have all work that runs tell of its progress."""
+        for work in self.works.values():
+            if work.result is None:
+                await self._tell(work, progress=engine_pb2.StepProgressed(message=message))
+
     async def close(self) -> None:
         """Stop all work."""
         tasks = [work.task for work in self.works.values() if work.task is not None]

@@ -4,6 +4,8 @@ Death is cancelling a router's task: nothing is handed over and its lease expire
 `tests/e2e`.
 """
 
+import asyncio
+
 from enchain.state import keys
 from enchain.v1 import operation_pb2, provisioning_pb2
 from tests.harness.gated_engines import EngineScope, GatedInstance
@@ -69,14 +71,23 @@ async def test_progress_is_relayed_from_the_router_that_runs_the_operation(site:
     async with running_router(site.store, "a") as first, running_router(site.store, "b") as second:
         stream = first.stub.Provision(provision_request())
         seen = await until(stream, "admitted")
-        site.terraform.gate.clear()
-        elsewhere = second.stub.WatchOperation(watch(seen[0].operation))
-        await until(elsewhere, "admitted")
-        site.terraform.gate.set()
-        site.process.gate.set()
-        here, there = await shown(stream), await shown(elsewhere)
+        here = asyncio.create_task(shown(stream))
+        there: list[operation_pb2.OperationEvent] = []
 
-        assert durable(there) == durable(here)
+        async def read() -> None:
+            async for event in second.stub.WatchOperation(watch(seen[0].operation)):
+                there.append(event)  # noqa: PERF401 - others look at it meanwhile
+
+        async def relayed() -> bool:
+            await site.process.say("still at it")
+            return any(event.step_progress.message == "still at it" for event in there)
+
+        reading = asyncio.create_task(read())
+        await eventually(relayed)
+        site.process.gate.set()
+        await reading
+
+        assert durable(there) == durable([*seen, *await here])
         assert there[-1].ended.state == Operation.STATE_SUCCEEDED
 
 

@@ -3,8 +3,11 @@
 Real etcd, real gRPC on every leg. What happens when somebody dies is in `test_deaths.py`.
 """
 
+import asyncio
+
 from enchain.chains.values import to_python_map, to_value_map
 from enchain.state import keys
+from enchain.state.codec import decode, encode
 from enchain.v1 import operation_pb2, provisioning_pb2
 from tests.harness.routers import (
     Site,
@@ -164,3 +167,45 @@ async def test_a_route_explains_itself(site: Site) -> None:
         assert answer.chain == site.chain
         assert (answer.share_start, answer.share_end) == (0, 10_000)
         assert "bucket" in answer.reason
+
+
+async def test_many_sites_at_once_through_two_routers_share_the_places_and_leave_nothing(site: Site) -> None:
+    async with running_router(site.store, "a") as first, running_router(site.store, "b") as second:
+        routers = (first, second)
+        made = await asyncio.gather(
+            *(
+                shown(routers[n % 2].stub.Provision(provision_request(f"req-{n}", f"site-{n}")))
+                for n in range(24)
+            )
+        )
+        assert {events[-1].ended.state for events in made} == {Operation.STATE_SUCCEEDED}
+        assert len(site.terraform.standing) == len(site.process.standing) == 24
+        gone = await asyncio.gather(
+            *(
+                shown(routers[(n + 1) % 2].stub.Deprovision(deprovision_request(f"gone-{n}", f"site-{n}")))
+                for n in range(24)
+            )
+        )
+
+        assert {events[-1].ended.state for events in gone} == {Operation.STATE_SUCCEEDED}
+        assert site.terraform.standing == site.process.standing == set()
+        for prefix in (keys.RESOURCES, keys.ACTIVE, keys.OWNERS, keys.SIGNALS):
+            assert await under(site.store, prefix) == []
+
+
+async def test_every_value_that_a_router_writes_reads_like_a_report(site: Site) -> None:
+    """It parses as JSON, and encoding it again changes no byte."""
+    async with running_router(site.store) as router:
+        await shown(router.stub.Provision(provision_request()))
+        kinds = {
+            keys.RECORDS: Operation,
+            keys.OUTBOX: operation_pb2.OutboxEntry,
+            keys.RESOURCES: operation_pb2.Resource,
+            keys.REQUESTS: operation_pb2.RequestClaim,
+        }
+        seen = 0
+        for prefix, kind in kinds.items():
+            for item in await under(site.store, prefix):
+                assert encode(decode(kind, item.value)) == item.value
+                seen += 1
+        assert seen == 4

@@ -1,0 +1,1 @@
+"""Plugins that Ansible loads by their path; nothing of enchain imports them."""

@@ -1,6 +1,7 @@
 """`enchain dev`: everything on this machine, in one terminal, until Ctrl-C."""
 
 import asyncio
+import importlib.util
 import shutil
 import signal
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from enchain.chains.errors import EnchainError
+from enchain.chains.errors import EnchainError, PreconditionError
 from enchain.cli.documents import load, save
 from enchain.cli.running import fail
 from enchain.client import Client
@@ -17,6 +18,8 @@ from enchain.dev.plan import Layout
 
 EXAMPLES = Path(__file__).parent.parent / "cli" / "examples"
 _WATCH_SECONDS = 0.5
+_NEEDED = ("cel_expr_python", "grpc_health", "jsonschema", "opentelemetry.sdk", "hcl2")
+"""What the extras `controlplane`, `router` and `engines` bring, one module for each thing."""
 
 
 @click.command()
@@ -51,9 +54,22 @@ def dev(
         log_level=log_level,
     )
     try:
+        _require_servers()
         sys.exit(asyncio.run(_run(layout, example)))
     except EnchainError as error:
         fail(error)
+
+
+def _require_servers() -> None:
+    """Refuse a plain install, which has no servers, before anything is started."""
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PreconditionError(
+            f"this install has no servers: {', '.join(missing)} cannot be imported",
+            reason="NOT_INSTALLED",
+            remedy="Install them: pip install 'enchain[dev]'.",
+            metadata={"missing": ", ".join(missing)},
+        )
 
 
 async def _run(layout: Layout, example: str | None) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 PAUSE_SECONDS = 1.0
 PAUSE_SECONDS_MAX = 30.0
+BUSY_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -27,6 +28,11 @@ class Circuits:
         failures = self._troubles[instance].failures + 1 if instance in self._troubles else 1
         pause = min(PAUSE_SECONDS * 2 ** min(failures - 1, 10), PAUSE_SECONDS_MAX)
         self._troubles[instance] = _Trouble(failures, monotonic + pause)
+
+    def busy(self, instance: str, monotonic: float) -> None:
+        """The instance takes nothing more just now: others first, for a moment that does not grow."""
+        trouble = self._troubles.setdefault(instance, _Trouble(0, monotonic))
+        trouble.until = max(trouble.until, monotonic + BUSY_SECONDS)
 
     def answered(self, instance: str) -> None:
         """The instance answered: all is forgiven."""

@@ -199,7 +199,12 @@ class Engines:
             raise DisplacedError(f"{instance.name} knows a newer owner of {effect.request.call.work_id}")
         if isinstance(error, UnavailableError):
             self._circuits.failed(instance.name, self._clock.monotonic())
-        refused = isinstance(error, CallerError) and not isinstance(error, ExhaustedError | ConflictError)
+        if isinstance(error, ExhaustedError) and error.retry_after is not None:
+            # Without that it is the request that is too large, and will be next time.
+            self._circuits.busy(instance.name, self._clock.monotonic())
+            reason = f"{instance.name} has no place free"
+            return events.StepUnreachable(effect.step, reason, busy=True)
+        refused = isinstance(error, CallerError) and not isinstance(error, ConflictError)
         if refused:
             return await self._refused(error, effect, instance)
         return self._unreachable(effect, instance, error)

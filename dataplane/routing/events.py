@@ -113,6 +113,8 @@ class StepUnreachable:
     step: int
     reason: str
     diagnostic: diagnostic_pb2.Diagnostic | None = None
+    busy: bool = False
+    """The engine has no place free: it is asked again soon, however often it was asked before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ RUNNING = Operation.STATE_RUNNING
 COMPENSATING = Operation.STATE_COMPENSATING
 HELD = Operation.STATE_HELD
 
+BUSY_ASKS_MAX = 1
+"""An engine that is merely busy is asked again within two backoffs' time."""
+
 
 class IllegalEventError(OurError):
     """The machine was told something that cannot happen now. The shell has a bug."""
@@ -218,6 +221,8 @@ def _unreachable(run: Run, event: events.Event, now: datetime, jitter: float) ->
         at_hand = run.operation.steps[event.step]
         del at_hand.diagnostics[:]
         at_hand.diagnostics.append(event.diagnostic)
+    if event.busy:
+        run = replace(run, asks=min(run.asks, BUSY_ASKS_MAX))
     return results.ask_again(run, event.step, now, jitter)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from enchain.chains.errors import ConflictError
+from enchain.chains.errors import ConflictError, ExhaustedError
 from enchain.chains.values import to_python_map, to_value_map
 from enchain.engine.v1 import engine_pb2, engine_pb2_grpc
 from enchain.process.servers import Server
@@ -55,6 +55,7 @@ class EngineScope:
         name: The scope's name.
         gate: Work waits here before it ends; open at first.
         outcomes: Results of the next applies, oldest first; then all succeed.
+        busy: How many calls find no place free.
         made: How often each work was really done.
         standing: Work ids of what stands.
     """
@@ -63,6 +64,7 @@ class EngineScope:
     name: str
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     outcomes: list[Result] = field(default_factory=list)
+    busy: int = 0
     made: Counter[Key] = field(default_factory=Counter)
     standing: set[str] = field(default_factory=set)
     works: dict[Key, Work] = field(default_factory=dict)
@@ -219,6 +221,9 @@ class GatedInstance(engine_pb2_grpc.ProvisioningEngineServicer):
         self.scope.calls.append(verb)
         self.scope.admit(request.call)
         key = key_of(request.call)
+        if self.scope.busy and key not in self.scope.works:
+            self.scope.busy -= 1
+            raise ExhaustedError("no place is free", reason="INSTANCE_BUSY", retry_after=0.1)
         known = key in self.scope.works
         work = self.scope.begin(key, request)
         yield engine_pb2.StepEvent(seq=1, accepted=engine_pb2.StepAccepted(reattached=known))

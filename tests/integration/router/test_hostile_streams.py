@@ -66,3 +66,21 @@ async def test_a_flood_of_log_is_cut_and_counted_and_the_result_arrives(
 
     assert operation.state == Operation.STATE_SUCCEEDED
     assert 0 < len(lines) < 1000
+
+
+async def test_an_engine_that_is_full_is_asked_again_until_it_has_a_place(
+    store: Store, process: EngineScope
+) -> None:
+    """Another router took its places; this one does not know of that."""
+    await put_chain(store, site_chain())
+    scope = EngineScope("terraform", "tf-scope", busy=3)
+    instance = GatedInstance(scope, "full")
+    await instance.start(store)
+    async with running_router(store) as router:
+        events = await shown(router.stub.Provision(provision_request()))
+    await instance.kill(store)
+    await scope.close()
+
+    assert events[-1].ended.state == Operation.STATE_SUCCEEDED
+    assert scope.busy == 0
+    assert sum(scope.made.values()) == 1

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from dataplane.dispatch import places
-from dataplane.dispatch.circuits import PAUSE_SECONDS, Circuits
+from dataplane.dispatch.circuits import BUSY_SECONDS, PAUSE_SECONDS, Circuits
 from dataplane.dispatch.pool import Pool
 from dataplane.routing.effects import Choose
 from enchain.process.clock import ManualClock
@@ -104,6 +104,15 @@ def test_a_circuit_opens_longer_each_time_and_closes_with_an_answer() -> None:
     assert not circuits.reachable("a", 2 * PAUSE_SECONDS)
     circuits.answered("a")
     assert circuits.reachable("a", 2 * PAUSE_SECONDS)
+
+
+def test_a_busy_instance_is_passed_over_for_a_moment_that_does_not_grow() -> None:
+    circuits = Circuits()
+    for _ in range(5):
+        circuits.busy("a", 0.0)
+
+    assert not circuits.reachable("a", BUSY_SECONDS - 0.1)
+    assert circuits.reachable("a", BUSY_SECONDS)
 
 
 class There:

@@ -8,6 +8,7 @@ from dataplane.routing.deadlines import STOP_GRACE
 from dataplane.routing.effects import (
     CallApply,
     CallCancel,
+    Wait,
 )
 from dataplane.routing.resuming import adopt
 from dataplane.routing.runs import Operation, alarm
@@ -137,3 +138,14 @@ def test_a_call_under_way_is_cancelled_once() -> None:
     _, effects = play(run, events.CancelRequested("again"))
 
     assert not any(isinstance(effect, CallCancel) for effect in effects)
+
+
+def test_a_busy_engine_is_asked_again_soon_however_often_it_was_asked() -> None:
+    run, _ = play(provision_of(chain_of()), events.Admitted(), chosen(0))
+    now = NOW
+    for _ in range(20):
+        run, effects = play(run, events.StepUnreachable(0, "it is busy", busy=True), now=now)
+        assert isinstance(effects[-1], Wait)
+        assert effects[-1].until - now <= timedelta(seconds=1)
+        now = effects[-1].until
+        run, _ = play(run, events.WaitOver(), now=now)

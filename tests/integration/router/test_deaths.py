@@ -34,6 +34,12 @@ def applied(scope: EngineScope) -> int:
     return sum(count for key, count in scope.made.items() if key[1] == PROVISION)
 
 
+async def expire(site: Site) -> None:
+    """Let the leases of dead routers expire at once."""
+    for owner in await under(site.store, keys.OWNERS):
+        await site.store.revoke(owner.lease)
+
+
 async def test_another_router_goes_on_when_one_dies_in_the_middle_of_a_step(site: Site) -> None:
     site.terraform.gate.clear()
     async with running_router(site.store, "a") as first, running_router(site.store, "b") as second:
@@ -226,13 +232,57 @@ async def test_an_operation_without_an_owner_is_found_at_start(site: Site) -> No
         await first.kill()
     name = seen[0].operation
 
-    async def ownerless() -> bool:
-        return await under(site.store, keys.OWNERS) == []
-
-    await eventually(ownerless, within=20)
+    await expire(site)
     site.terraform.gate.set()
     async with running_router(site.store, "b") as second:
         events = await shown(second.stub.WatchOperation(watch(name)))
 
     assert events[-1].ended.state == Operation.STATE_SUCCEEDED
     assert applied(site.terraform) == 1
+
+
+async def test_a_router_that_lost_its_lease_gets_another_and_takes_its_operations_up_again(
+    site: Site,
+) -> None:
+    site.terraform.gate.clear()
+    async with running_router(site.store) as router:
+        stream = router.stub.Provision(provision_request())
+        seen = await until(stream, "step_progress")
+        (owner,) = await under(site.store, keys.OWNERS)
+        await site.store.revoke(owner.lease)
+        told = await shown(stream)
+        site.terraform.gate.set()
+        events = await shown(router.stub.WatchOperation(watch(seen[0].operation)))
+
+        async def announced_again() -> bool:
+            presence = await site.store.get(keys.router("a"))
+            return presence is not None and presence.lease != owner.lease
+
+        assert told[-1].WhichOneof("kind") == "reattach"
+        assert "adopted" in durable(events)
+        assert events[-1].ended.state == Operation.STATE_SUCCEEDED
+        assert applied(site.terraform) == 1
+        assert await eventually(announced_again)
+
+
+async def test_an_operation_that_its_routers_die_of_is_held_at_the_third(site: Site) -> None:
+    """Each adopter dies before the engine has answered it."""
+    site.terraform.gate.clear()
+    async with running_router(site.store, "a") as first:
+        seen = await until(first.stub.Provision(provision_request()), "step_progress")
+        for instance in site.instances:
+            await instance.kill(site.store)
+        name = seen[0].operation
+        await first.kill()
+    last = 0
+    for router in "bcd":
+        await expire(site)
+        async with running_router(site.store, router) as adopter:
+            stream = adopter.stub.WatchOperation(watch(name, last))
+            last = (await until(stream, "adopted"))[-1].sequence
+            if router != "d":
+                await adopter.kill()
+            else:
+                rest = await shown(stream)
+
+    assert rest[-1].state_changed.state == Operation.STATE_HELD

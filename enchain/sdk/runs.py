@@ -341,6 +341,7 @@ async def _to_its_end(settling: Coroutine[None, None, bool]) -> bool:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
+        _ = task.cancelled() or task.exception()  # nobody is left to be told
         raise
 
 

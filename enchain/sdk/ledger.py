@@ -362,9 +362,9 @@ def newest_handle(ledger: Ledger, key: Key) -> Mapping[str, Any] | None:
     return None
 
 
-def is_gone(ledger: Ledger, key: Key) -> bool:
-    """Say whether the newest key before `key` destroyed all: a handle that a caller still holds is void."""
-    others = [entry for text, entry in ledger.entries.items() if text != key.text]
+def is_gone(ledger: Ledger, but: Key | None = None) -> bool:
+    """Say whether the newest key, `but` left out, destroyed all: handles that callers still hold are void."""
+    others = [entry for text, entry in ledger.entries.items() if but is None or text != but.text]
     newest = max(others, key=lambda entry: entry.generation, default=None)
     return newest is not None and (
         newest.verb == "VERB_DEPROVISION" and (newest.result or {}).get("outcome") == "OUTCOME_SUCCEEDED"

@@ -186,6 +186,8 @@ class StepRunner:
         self._looking += 1
         try:
             handle = request.handle if request.HasField("handle") else None
+            if handle is not None and rules.is_gone(await asyncio.to_thread(self._book(call).read)):
+                handle = None
             return await looking.observe(self._workshop, call, handle)
         finally:
             self._looking -= 1

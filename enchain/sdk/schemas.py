@@ -101,7 +101,9 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         case "required":
             return f"lacks {', '.join(sorted(set(rule) - set(instance)))}"
         case "additionalProperties":
-            return f"takes only {', '.join(sorted(schema.get('properties', {}))) or 'nothing'}"
+            known = schema.get("properties", {})
+            unknown = ", ".join(sorted(set(instance) - set(known)))
+            return f"takes no {unknown}, only {', '.join(sorted(known)) or 'nothing'}"
         case "enum":
             return f"must be one of {', '.join(map(str, rule))}"
         case _:

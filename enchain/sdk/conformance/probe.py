@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from enchain.chains.errors import EnchainError
 from enchain.engine.v1 import engine_pb2
 from enchain.process.clock import Clock
 from enchain.sdk.conformance.calling import Caller, Metadata, RefusedError, Stream
@@ -72,12 +73,12 @@ class Restarted:
 
     Attributes:
         finished: Work that had ended.
-        running: Work that ran, and had recorded a handle if the engine records one early.
+        running: Work that ran, begun with the slow sample; None without one.
         buried: A work id that was only asked for, with token 5.
     """
 
     finished: Work
-    running: Work
+    running: Work | None
     buried: str
 
 
@@ -233,7 +234,10 @@ class Probe:
         token = token or work.token
         work.token = max(work.token, token)
         call = self.call(work.work_id, verb=DEPROVISION, generation=generation, token=token)
-        return await self.caller.destroy(engine_pb2.DestroyRequest(call=call, handle=handle)).rest()
+        stream = await self.caller.destroy(engine_pb2.DestroyRequest(call=call, handle=handle)).rest()
+        if succeeded(stream):
+            self._open.pop(work.work_id, None)
+        return stream
 
     async def get_step(
         self,
@@ -304,15 +308,22 @@ class Probe:
             finished = await self.good()
             buried = self.new_work(finished.sample)
             await self.get_step(buried, token=5)
-            running, _ = await self.begin(self.sample("slow"))
+            running = None
+            if "slow" in self.inputs.samples:
+                running, _ = await self.begin(self.sample("slow"))
+                self._kept["interrupted"] = running
             await self.options.restart()
             await self.shake_hands()
-            self._kept["interrupted"] = running
             self._restarted = Restarted(finished, running, buried.work_id)
         return self._restarted
 
     async def clean_up(self, *, everything: bool = False) -> None:
         """Destroy what checks made; with `everything`, also what was kept for several of them."""
+        if self.drained and self._open and self.options.restart is not None:
+            with contextlib.suppress(EnchainError, RefusedError):  # then it is told as left behind
+                await self.options.restart()
+                await self.shake_hands()
+                self.drained = False
         kept = set() if everything else {work.work_id for work in self._kept.values()}
         for work_id, work in list(self._open.items()):
             if work_id not in kept:

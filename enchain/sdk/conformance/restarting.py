@@ -24,11 +24,13 @@ def by_command(command: str) -> Restart:
 
 
 def by_killing(pid: int) -> Restart:
-    """Kill the engine server; whoever supervises it starts it again at the same address."""
+    """Kill the engine server, once; whoever supervises it starts it again at the same address."""
+    pids = [pid]
 
     async def restart() -> None:
-        os.kill(pid, signal.SIGKILL)
-        await asyncio.sleep(0)
+        if not pids:  # the number may be another process's by now
+            raise PreconditionError("the process was killed already", reason="RESTART_FAILED")
+        os.kill(pids.pop(), signal.SIGKILL)
 
     return restart
 

@@ -1,4 +1,4 @@
-"""What the in-memory engine refuses before it looks at its memory: pure checks of requests, and their statuses.
+"""What the in-memory engine refuses before it looks at its memory: pure checks, and their statuses.
 
 Everything is spelled out: this is an engine as somebody would write it who knows the protocol files only.
 """

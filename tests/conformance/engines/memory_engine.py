@@ -1,7 +1,7 @@
 """An engine in memory: the protocol by the letter, without the SDK, and with one fault on demand.
 
-A fault bears the name of the check that has to find it; `wrong_engines` serves them. Without a fault it passes
-every check. It is what an author in another language would write, and no example of how to keep state.
+A fault bears the name of the check that has to find it; `wrong_engines` serves them. Without a fault it
+passes every check. It is what an author in another language would write, and no example of how to keep state.
 """
 
 from collections.abc import AsyncIterator

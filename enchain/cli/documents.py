@@ -13,10 +13,10 @@ from pathlib import Path
 import grpc
 
 from enchain.artifacts.packing import pack
-from enchain.chains.errors import EnchainError, NotFoundError, Violation
+from enchain.chains.errors import EnchainError, NotFoundError, PeerError, Violation
 from enchain.chains.values import to_python
 from enchain.cli.kinds import ORDER, Parsed, parse
-from enchain.cli.yamlfile import DocumentError, read, spell
+from enchain.cli.yamlfile import Document, DocumentError, read, spell
 from enchain.client import Client
 from enchain.process.statuses import from_rpc_error
 from enchain.v1 import artifact_pb2, chain_pb2, engine_pb2, workload_pb2
@@ -40,6 +40,13 @@ def load(files: Iterable[Path]) -> list[Parsed]:
         DocumentError: A document is wrong; nothing has been sent.
     """
     parsed = [parse(document) for file in files for document in read(file, _text(file))]
+    seen: dict[tuple[str, str], Document] = {}
+    for item in parsed:
+        document = item.document
+        first = seen.setdefault((item.kind, item.name), document)
+        if first is not document:
+            told = f"{item.kind} {item.name} stands at {first.file}:{first.line} already"
+            raise DocumentError(document.file, document.line, "name", told, "Keep one of the two.")
     return sorted(parsed, key=lambda item: ORDER.index(item.kind))
 
 
@@ -67,7 +74,9 @@ async def save(client: Client, item: Parsed, *, dry_run: bool) -> Saved:
 
 
 def _placed(error: EnchainError, item: Parsed) -> EnchainError:
-    """Bring an error back to where the document was written."""
+    """Bring an error back to where the document was written, unless it is not about the document."""
+    if isinstance(error, PeerError):
+        return error
     file = item.document.file
     violations = []
     for violation in error.violations:
@@ -89,9 +98,8 @@ def _message(error: EnchainError, item: Parsed, violations: list[Violation]) -> 
     """Say where and what: at the one faulty line, or at the document with its faults listed below."""
     if len(violations) == 1:
         return f"{violations[0].field}: {violations[0].description}"
-    name = getattr(item.message, "name", "")
     what = f"{len(violations)} faults" if violations else error.message
-    return f"{item.document.file}:{item.document.line}: {item.kind} {name}: {what}"
+    return f"{item.document.file}:{item.document.line}: {item.kind} {item.name}: {what}"
 
 
 async def _save_workload(client: Client, item: Parsed, *, dry_run: bool) -> Saved:

@@ -10,10 +10,11 @@ UNAVAILABLE = 6
 HELD = 7
 FORBIDDEN = 8
 BUG = 10
+INTERRUPTED = 130
 
 EXITS = {
     OK: "done",
-    FAILED: "the operation failed and left nothing",
+    FAILED: "the operation failed or was cancelled, and left nothing",
     USAGE: "wrong usage",
     INVALID: "a bad document or argument",
     NOT_FOUND: "not found",
@@ -22,4 +23,5 @@ EXITS = {
     HELD: "the operation is held and waits for a person",
     FORBIDDEN: "not allowed",
     BUG: "a fault of enchain's own",
+    INTERRUPTED: "stopped by Ctrl-C; operations go on",
 }

@@ -12,10 +12,11 @@ from typing import Any
 from google.protobuf import json_format, struct_pb2
 from google.protobuf.message import Message
 
+from enchain.chains.errors import InvalidArgumentError
 from enchain.chains.values import SecretRef, to_value
 from enchain.cli.fields import Field
 from enchain.cli.yamlfile import Document, Place
-from enchain.v1 import chain_pb2, diagnostic_pb2, engine_pb2, workload_pb2
+from enchain.v1 import chain_pb2, diagnostic_pb2, engine_pb2, value_pb2, workload_pb2
 
 RESERVED = ("covers", "timeout", "retry", "fallback", "version")
 """Fields of an implementation that are enchain's; all others are the engine's inputs."""
@@ -42,6 +43,11 @@ class Parsed:
     message: Message
     document: Document
     places: dict[str, Place] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The full name of what the document is about."""
+        return str(getattr(self.message, "name", ""))
 
     def place_of(self, path: str) -> Place:
         """Answer where a path of the message was written: the place of its longest known prefix."""
@@ -80,7 +86,7 @@ def _workload(root: Field) -> Parsed:
         name=f"workloads/{root.child('name').required().text()}",
         description=root.child("description").text(),
         inputs=_struct(root.child("inputs")),
-        outputs={name: to_value(_value(item)) for name, item in root.child("outputs").entries()},
+        outputs={name: _wire(item) for name, item in root.child("outputs").entries()},
         on_failure=_choice(root.child("on_failure"), _ON_FAILURE),
         timeout=root.child("timeout").duration(),
         slo=_slo(root.child("slo")),
@@ -122,8 +128,15 @@ def _implementation(engine: str, by: Field) -> workload_pb2.Implementation:
             initial_backoff=retry.child("initial_backoff").duration(),
             max_backoff=retry.child("max_backoff").duration(),
         ),
-        inputs={name: to_value(_value(item)) for name, item in by.entries() if name not in RESERVED},
+        inputs={name: _wire(item) for name, item in by.entries() if name not in RESERVED},
     )
+
+
+def _wire(item: Field) -> value_pb2.Value:
+    try:
+        return to_value(_value(item))
+    except InvalidArgumentError as error:
+        item.fail(error.message.removeprefix("value: "))
 
 
 def _value(item: Field) -> Any:

@@ -6,10 +6,11 @@ file holds names and one-line helps; what a command does stands in `enchain/cli/
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
-from enchain.cli.exits import EXITS
+from enchain.cli.exits import BUG, EXITS
 from enchain.cli.settings import Connection
 
 COMMANDS = {
@@ -51,6 +52,21 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what nobody foresaw is a fault of ours, and ends with a code of its own."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, EOFError, BrokenPipeError):
+            raise  # click ends these itself
+        except Exception:  # noqa: BLE001 - the one place that says so
+            import traceback  # noqa: PLC0415 - only where it is needed
+
+            traceback.print_exc()
+            click.echo(
+                "error: this is a fault of enchain's own; please report it with the lines above", err=True
+            )
+            sys.exit(BUG)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from the table, importing none."""

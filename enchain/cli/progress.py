@@ -30,6 +30,7 @@ class StepView:
     """What is known of a step, for the eye."""
 
     name: str
+    verb: str = ""
     word: str = "waiting"
     engine: str = ""
     message: str = ""
@@ -44,20 +45,28 @@ class View:
 
     Attributes:
         steps: Its steps by name, in order.
-        summary: For programs: names, chain, state, outputs, diagnostics, steps, re-attachments.
-        state: Where it stands.
+        summary: For programs: names, chain, state and outputs; `whole` adds the rest.
+        state: Where it stands; None while nothing was seen of it.
+        diagnostics: What was said at its end, or at the end of the last step that failed.
     """
 
     steps: dict[str, StepView] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=lambda: {"reattached": []})
-    state: int = operation_pb2.Operation.STATE_RUNNING
-    finished: bool = False
+    summary: dict[str, Any] = field(default_factory=dict)
+    state: int | None = None
+    diagnostics: list[diagnostic_pb2.Diagnostic] = field(default_factory=list)
+    reattached: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def operation(self) -> str:
+        """The operation's name; empty while it is not known."""
+        return str(self.summary.get("operation", ""))
 
     def see(self, happening: Happening, now: float) -> str:
         """Take in what happened; answer a line for people, empty where there is nothing to say."""
         if isinstance(happening, Reattached):
-            self.summary["reattached"].append({"router": happening.router, "reason": happening.reason})
+            self.reattached.append({"router": happening.router, "reason": happening.reason})
             return f"re-attached to router {happening.router} ({happening.reason})"
+        self.summary.setdefault("operation", happening.operation)
         kind = happening.WhichOneof("kind") or ""
         reader = getattr(self, f"_{kind}", None)
         return str(reader(getattr(happening, kind), happening, now)) if reader else ""
@@ -65,8 +74,9 @@ class View:
     def _admitted(
         self, e: operation_pb2.OperationAdmitted, event: operation_pb2.OperationEvent, _: float
     ) -> str:
+        self.state = operation_pb2.Operation.STATE_RUNNING
         self.summary |= {
-            "operation": event.operation,
+            "verb": enum_word(operation_pb2.Verb, e.verb, "VERB_"),
             "resource": e.resource,
             "workload": e.workload,
             "chain": e.chain,
@@ -79,24 +89,30 @@ class View:
     def _step_started(self, e: operation_pb2.StepStarted, _: Any, now: float) -> str:
         step = self._step(e.step)
         step.word, step.engine, step.began = "running", f"{e.engine} {e.version}", now
+        step.seconds, step.fraction, step.message = None, None, ""
+        step.verb = enum_word(operation_pb2.Verb, e.verb, "VERB_")
         attempt = f", attempt {e.attempt}" if e.attempt > 1 else ""
-        return f"{e.step}: {e.engine} {e.version} on {e.instance}{attempt}"
+        # A step that is taken back would look like one that is done.
+        verb = "" if step.verb == self.summary.get("verb") else f"{step.verb} by "
+        return f"{e.step}: {verb}{e.engine} {e.version} on {last(e.instance)}{attempt}"
 
     def _step_progress(self, e: operation_pb2.StepProgress, *_: Any) -> str:
         step = self._step(e.step)
-        step.message = e.message
+        step.message = printable(" ".join(e.message.split()))
         step.fraction = e.fraction if e.HasField("fraction") else None
         return ""
 
     def _step_log(self, e: operation_pb2.StepLog, *_: Any) -> str:
-        self._step(e.step).message = e.line
+        self._step(e.step).message = printable(" ".join(e.line.split()))
         return ""
 
     def _step_ended(self, e: operation_pb2.StepEnded, *_: Any) -> str:
         step = self._step(e.step)
         step.word = enum_word(diagnostic_pb2.Outcome, e.outcome, "OUTCOME_")
         step.seconds = e.duration.seconds + e.duration.nanos / 1e9
-        step.fraction = 1.0 if e.outcome == _SUCCEEDED else step.fraction
+        step.fraction, step.message = (1.0 if e.outcome == _SUCCEEDED else None), ""
+        if e.outcome != _SUCCEEDED:
+            self.diagnostics = list(e.diagnostics)
         findings = "".join(f"\n  {describe(d)}" for d in e.diagnostics)
         again = "; it is tried again" if e.HasField("retry_time") else ""
         return f"{e.step}: {step.word} after {step.seconds:.1f} s{again}{findings}"
@@ -111,15 +127,35 @@ class View:
         return f"{word}: {e.reason}"
 
     def _ended(self, e: operation_pb2.OperationEnded, *_: Any) -> str:
-        self.state, self.finished = e.state, True
+        self.state = e.state
+        self.diagnostics = list(e.diagnostics) or self.diagnostics
         self.summary["state"] = enum_word(operation_pb2.Operation.State, e.state, "STATE_")
         self.summary["outputs"] = {name: plain(value) for name, value in sorted(e.outputs.items())}
-        self.summary["diagnostics"] = [plain(d) for d in e.diagnostics]
-        self.summary["steps"] = [
-            {"step": s.name, "engine": s.engine, "outcome": s.word, "seconds": s.seconds}
+        return ""
+
+    def take(self, operation: operation_pb2.Operation) -> None:
+        """Take in a whole operation, where the events that were asked for say too little."""
+        self.state = operation.state
+        self.summary |= {
+            "operation": operation.name,
+            "verb": enum_word(operation_pb2.Verb, operation.verb, "VERB_"),
+            "resource": operation.resource,
+            "workload": operation.workload,
+            "chain": operation.chain,
+            "arm": operation.arm,
+            "bucket": operation.bucket,
+            "state": enum_word(operation_pb2.Operation.State, operation.state, "STATE_"),
+            "outputs": {name: plain(value) for name, value in sorted(operation.outputs.items())},
+        }
+
+    def whole(self) -> dict[str, Any]:
+        """Answer the summary, for programs."""
+        steps = [
+            {"step": s.name, "verb": s.verb, "engine": s.engine, "outcome": s.word, "seconds": s.seconds}
             for s in self.steps.values()
         ]
-        return ""
+        diagnostics = [plain(diagnostic) for diagnostic in self.diagnostics]
+        return {**self.summary, "diagnostics": diagnostics, "steps": steps, "reattached": self.reattached}
 
     def _step(self, name: str) -> StepView:
         return self.steps.setdefault(name, StepView(name))
@@ -130,7 +166,12 @@ def describe(diagnostic: diagnostic_pb2.Diagnostic) -> str:
     place = f" at {diagnostic.path}" if diagnostic.path else ""
     remedy = f" → {diagnostic.remedy}" if diagnostic.remedy else ""
     detail = f"\n    {diagnostic.detail.strip()}" if diagnostic.detail else ""
-    return f"{diagnostic.summary}{place} ({diagnostic.domain}/{diagnostic.code}){remedy}{detail}"
+    return printable(f"{diagnostic.summary}{place} ({diagnostic.domain}/{diagnostic.code}){remedy}{detail}")
+
+
+def printable(text: str) -> str:
+    """Answer what a tool said without control characters, with which it could play with the terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "·" for char in text)
 
 
 class Display(Protocol):
@@ -170,7 +211,9 @@ class LiveDisplay:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
-        self._live = Live(console=self._console, refresh_per_second=8)
+        self._view = View()
+        # Drawn anew at every refresh, so that seconds go by while nothing is heard.
+        self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self._drawn)
 
     def __enter__(self) -> Self:
         """Begin to draw."""
@@ -183,21 +226,27 @@ class LiveDisplay:
 
     def show(self, view: View, line: str) -> None:
         """Write the line above, redraw the steps below."""
+        self._view = view
         if line:
-            self._console.print(line, highlight=False, markup=False)
-        self._live.update(_drawn(view, time.monotonic()))
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _drawn(self) -> Table:
+        return _drawn(self._view, time.monotonic())
 
 
 _STYLES = {"succeeded": "green", "running": "cyan", "waiting": "dim"}
 
 
 def _drawn(view: View, now: float) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2), expand=True)
+    for _ in range(5):
+        table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # the message takes what room is left
     for step in view.steps.values():
         style = _STYLES.get(step.word, "red")
         seconds = step.seconds if step.seconds is not None else now - step.began if step.began else 0.0
         bar = "" if step.fraction is None else f"{step.fraction:4.0%}"
-        row = (step.name, step.engine, step.word, f"{seconds:5.1f} s", bar, step.message[:60])
+        row = (step.name, step.engine, step.word, f"{seconds:5.1f} s", bar, step.message)
         table.add_row(*(Text(cell, style=style if i == 2 else "") for i, cell in enumerate(row)))  # noqa: PLR2004 - the word
     return table
 

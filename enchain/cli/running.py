@@ -51,19 +51,30 @@ def run(work: Callable[[Client], Awaitable[int | None]], *, output: str = "table
 
     Args:
         work: Does it; answers an exit code, or None for 0.
-        output: `json` and `yaml` print errors as JSON on standard error.
+        output: `json` prints errors as JSON, on standard error.
     """
     connection = click.get_current_context().find_object(Connection) or Connection()
     try:
         code = asyncio.run(_with_client(connection, work))
     except EnchainError as error:
-        fail(error, output=output)
+        fail(_explained(error, connection), output=output)
     except grpc.aio.AioRpcError as error:
-        fail(from_rpc_error(error), output=output)
+        fail(_explained(from_rpc_error(error), connection), output=output)
     except KeyboardInterrupt:
-        click.echo("stopped watching; the operation goes on", err=True)
-        sys.exit(130)
+        sys.exit(exits.INTERRUPTED)
     sys.exit(code or 0)
+
+
+def _explained(error: EnchainError, connection: Connection) -> EnchainError:
+    """Say what to do where there is no control plane; the client says it of routers."""
+    if not isinstance(error, UnavailableError) or error.reason != "UNAVAILABLE":
+        return error
+    return UnavailableError(
+        f"no control plane answers at {connection.control}: {error.message}",
+        reason="NO_CONTROL_PLANE_ANSWERS",
+        remedy="Start one (`enchain dev`), or say where one is: ENCHAIN_CONTROL=HOST:PORT or --control.",
+        metadata={"control": connection.control},
+    )
 
 
 async def _with_client(connection: Connection, work: Callable[[Client], Awaitable[int | None]]) -> int | None:
@@ -73,10 +84,10 @@ async def _with_client(connection: Connection, work: Callable[[Client], Awaitabl
 
 def fail(error: EnchainError, *, output: str = "table") -> NoReturn:
     """Print an error and leave."""
-    if output == "table":
-        click.echo(in_words(error), err=True)
-    else:
+    if output == "json":
         click.echo(json.dumps({"error": as_dict(error)}, ensure_ascii=False), err=True)
+    else:
+        click.echo(in_words(error), err=True)
     sys.exit(exit_of(error))
 
 
@@ -91,6 +102,8 @@ def in_words(error: EnchainError) -> str:
     lines += [f"  {v.field}: {v.description}" for v in error.violations if v.description not in error.message]
     if error.remedy:
         lines.append(f"  → {error.remedy}")
+    if error.retry_after is not None:
+        lines.append(f"  → try again in {error.retry_after:g} s")
     lines.append(f"  ({error.reason})")
     return "\n".join(lines)
 
@@ -102,6 +115,7 @@ def as_dict(error: EnchainError) -> dict[str, object]:
         "message": error.message,
         "remedy": error.remedy,
         "metadata": dict(error.metadata),
+        "retry_after": error.retry_after,
         "violations": [
             {"field": v.field, "description": v.description, "reason": v.reason} for v in error.violations
         ],

@@ -54,8 +54,13 @@ class DocumentError(InvalidArgumentError):
         self.line = line
 
 
-def read(file: Path, text: str) -> list[Document]:
+def read(file: Path, text: str, *, beginning: str = "kind: Workload") -> list[Document]:
     """Read all documents of a file; empty ones are left out.
+
+    Args:
+        file: What it is called.
+        text: What it holds.
+        beginning: How a document may begin, for the remedy where it is no mapping.
 
     Raises:
         DocumentError: It is no YAML, a key stands twice, or a document is no mapping.
@@ -66,15 +71,15 @@ def read(file: Path, text: str) -> list[Document]:
         raise _syntax(file, text, error) from error
     except yaml.YAMLError as error:
         raise DocumentError(file, 1, "", f"is no YAML: {error}") from error
-    return [_document(file, node) for node in nodes if node.value != ""]
+    return [_document(file, node, beginning) for node in nodes if node.value != ""]
 
 
-def _document(file: Path, node: yaml.Node) -> Document:
+def _document(file: Path, node: yaml.Node, beginning: str) -> Document:
     line = node.start_mark.line + 1
     lines: dict[Place, int] = {}
     body = _plain(file, node, (), lines)
     if not isinstance(body, dict):
-        raise DocumentError(file, line, "", "a document is a mapping", "Begin it with `kind: Workload`.")
+        raise DocumentError(file, line, "", "is to be a mapping", f"Begin it with `{beginning}`.")
     return Document(file, body, line, lines)
 
 

@@ -37,12 +37,15 @@ class Attachment:
         operation: Its name; empty until the first event has come, when the request itself is sent again.
         sequence: The last durable event seen.
         ended: The last event has come: nothing more is to follow.
+        held: The last durable event said that it waits for a person. It may be gone on with later, so that
+            only a stream that ends there is at its end.
         failures: Attempts in a row that brought nothing.
     """
 
     operation: str = ""
     sequence: int = 0
     ended: bool = False
+    held: bool = False
     failures: int = 0
 
     def knows(self, event: operation_pb2.OperationEvent) -> bool:
@@ -51,14 +54,14 @@ class Attachment:
 
     def seen(self, event: operation_pb2.OperationEvent) -> "Attachment":
         """Answer the attachment after an event."""
-        ended = event.WhichOneof("kind") == "ended" or (
-            event.WhichOneof("kind") == "state_changed" and event.state_changed.state == _HELD
-        )
+        kind = event.WhichOneof("kind")
+        held = kind == "state_changed" and event.state_changed.state == _HELD
         return replace(
             self,
             operation=event.operation or self.operation,
             sequence=max(self.sequence, event.sequence),
-            ended=ended,
+            ended=kind == "ended",
+            held=held if event.sequence else self.held,
             failures=0,
         )
 

@@ -8,14 +8,16 @@ Closing the iterator cancels nothing: the operation goes on without a reader.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
 
-from enchain.chains.errors import EnchainError, UnavailableError
+from enchain.chains.errors import EnchainError, ExhaustedError, UnavailableError
 from enchain.client.attachment import Attachment, Reattached, goes_on
-from enchain.client.routers import Routers, Stub
+from enchain.client.routers import Routers, Stub, answered, no_router
 from enchain.process.statuses import from_rpc_error
 from enchain.v1 import operation_pb2, provisioning_pb2
 
@@ -25,6 +27,21 @@ Call = Callable[[Stub], EventStream]
 
 PATIENCE_SECONDS = 120.0
 """How long no router may be heard of before the client gives up. Longer than a lease and an etcd failover."""
+
+FIRST_PATIENCE_SECONDS = 5.0
+"""How long to look for a first router. Nothing runs yet, and most likely an address is wrong."""
+
+_BROKEN = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL})
+"""What a stream ends with when its server is killed or stops; the operation itself is safe in the journal."""
+
+_AT_REST = frozenset(
+    {
+        operation_pb2.Operation.STATE_HELD,
+        operation_pb2.Operation.STATE_SUCCEEDED,
+        operation_pb2.Operation.STATE_FAILED,
+        operation_pb2.Operation.STATE_CANCELLED,
+    }
+)
 
 
 async def follow(
@@ -48,63 +65,111 @@ async def follow(
         EnchainError: The request was refused, or no router could be reached for too long.
     """
     dice = rng or random.Random()  # noqa: S311 - jitter, not a secret
-    heard = time.monotonic()
-    reason = ""
-    while not attachment.ended:
-        if reason and attachment.operation:
-            yield Reattached(routers.address, reason, attachment.sequence)
-        call = _open(routers, begin, attachment)
+    following = _Following(routers, begin, attachment, patience_seconds, time.monotonic())
+    while True:
+        async with aclosing(following.attempt()) as happened:
+            async for happening in happened:
+                yield happening
+        if following.over:
+            return
+        await asyncio.sleep(following.turn(dice.random()))
+
+
+@dataclass(slots=True)
+class _Following:
+    """One operation being followed, from one router after another.
+
+    Attributes:
+        heard: When a router last said anything.
+        met: Some router has answered.
+        broken: Why the stream before ended; None at first.
+        over: Nothing more is to come.
+    """
+
+    routers: Routers
+    begin: Call | None
+    attachment: Attachment
+    patience_seconds: float
+    heard: float
+    met: bool = False
+    broken: EnchainError | None = None
+    over: bool = False
+
+    async def attempt(self) -> AsyncGenerator[Happening, None]:
+        """Yield what one stream brings; a stream that breaks just ends, unless the caller is at fault."""
+        call = self._open()
         try:
+            if self.broken is not None and self.attachment.operation:
+                await call.wait_for_connection()
+                yield Reattached(self.routers.address, self.broken.message, self.attachment.sequence)
+            self.broken = UnavailableError("the stream ended", reason="STREAM_ENDED")
             async for event in call:
-                heard = time.monotonic()
+                self._hear()
                 if event.WhichOneof("kind") == "reattach":
-                    reason = event.reattach.reason
-                    break
-                if attachment.knows(event):
-                    continue
-                attachment = attachment.seen(event)
-                yield event
-                if attachment.ended:
+                    self.broken = UnavailableError(event.reattach.reason, reason="ROUTER_STOPS")
                     return
-            else:
-                if begin is not None and not attachment.operation:
-                    return  # validate_only: the stream ends without an event
-                reason = "the stream ended"
+                if not self.attachment.knows(event):
+                    self.attachment = self.attachment.seen(event)
+                    yield event
+                if self.attachment.ended:
+                    break
+            self.over = self.attachment.ended or await self._is_at_rest()
         except grpc.aio.AioRpcError as failure:
-            error = from_rpc_error(failure)
-            if not goes_on(error) and not (failure.code() in _BROKEN and attachment.operation):
-                raise error from failure
-            reason = error.message
-            _give_up_after(heard, patience_seconds, error, attachment)
+            self._break(failure)
         finally:
             call.cancel()
-        attachment = attachment.failed()
-        routers.next()
-        await asyncio.sleep(attachment.backoff_seconds(dice.random()))
 
+    def turn(self, jitter: float) -> float:
+        """Turn to the next router; answer how many seconds to wait before.
 
-_BROKEN = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL})
-"""What a stream ends with when its server is killed or stops; the operation itself is safe in the journal."""
+        Raises:
+            UnavailableError: No router was heard of for too long.
+        """
+        limit = self.patience_seconds if self.met else min(self.patience_seconds, FIRST_PATIENCE_SECONDS)
+        if time.monotonic() - self.heard >= limit:
+            raise self._given_up() from self.broken
+        self.attachment = self.attachment.failed()
+        self.routers.next()
+        return self.attachment.backoff_seconds(jitter)
 
+    def _open(self) -> EventStream:
+        stub = self.routers.stub()
+        if self.begin is not None and not self.attachment.operation:
+            return self.begin(stub)
+        return stub.WatchOperation(
+            provisioning_pb2.WatchOperationRequest(
+                name=self.attachment.operation, after_sequence=self.attachment.sequence
+            )
+        )
 
-def _open(routers: Routers, begin: Call | None, attachment: Attachment) -> EventStream:
-    stub = routers.stub()
-    if begin is not None and not attachment.operation:
-        return begin(stub)
-    return stub.WatchOperation(
-        provisioning_pb2.WatchOperationRequest(name=attachment.operation, after_sequence=attachment.sequence)
-    )
+    async def _is_at_rest(self) -> bool:
+        """Tell whether a stream that ended well is at the operation's end; routers end none before."""
+        if self.attachment.held or not self.attachment.operation:  # no operation: it was to be checked only
+            return True
+        request = provisioning_pb2.GetOperationRequest(name=self.attachment.operation)
+        operation = await self.routers.stub().GetOperation(request)
+        return operation.state in _AT_REST and operation.last_sequence <= self.attachment.sequence
 
+    def _break(self, failure: grpc.aio.AioRpcError) -> None:
+        error = from_rpc_error(failure)
+        passes = failure.code() in _BROKEN or isinstance(error, ExhaustedError)
+        if not goes_on(error) and not (passes and self.attachment.operation):
+            raise error from failure
+        if answered(failure):
+            self._hear()
+        self.broken = error
 
-def _give_up_after(
-    heard: float, patience_seconds: float, error: EnchainError, attachment: Attachment
-) -> None:
-    if time.monotonic() - heard < patience_seconds:
-        return
-    name = attachment.operation
-    raise UnavailableError(
-        f"no router has answered for {patience_seconds:g} s: {error.message}",
-        reason="NO_ROUTER_ANSWERS",
-        remedy=f"Try later: enchain operations watch {name}" if name else "Send the same request id again.",
-        metadata={"operation": name},
-    ) from error
+    def _hear(self) -> None:
+        self.heard, self.met = time.monotonic(), True
+
+    def _given_up(self) -> UnavailableError:
+        told = self.broken.message if self.broken else ""
+        if not self.met:
+            return no_router(self.routers.addresses, told)
+        name = self.attachment.operation
+        return UnavailableError(
+            f"no router has answered for {self.patience_seconds:g} s: {told}",
+            reason="NO_ROUTER_ANSWERS",
+            remedy=f"Watch {name} later; it goes on." if name else "Send the same request id again.",
+            metadata={"operation": name} if name else {},
+        )

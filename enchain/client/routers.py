@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import grpc
 
-from enchain.chains.errors import EnchainError, InvalidArgumentError
+from enchain.chains.errors import EnchainError, InvalidArgumentError, UnavailableError
 from enchain.client.attachment import goes_on
 from enchain.process.channels import open_channel
 from enchain.process.statuses import from_rpc_error
@@ -43,6 +43,11 @@ class Routers:
         self._at = 0
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of them."""
+        return self._addresses
+
+    @property
     def address(self) -> str:
         """The router that is used now."""
         return self._addresses[self._at]
@@ -65,20 +70,36 @@ class Routers:
         Raises:
             EnchainError: What the router answered, or that none can be reached.
         """
+        met = False
         last: EnchainError | None = None
         for _ in self._addresses:
             try:
                 return await ask(self.stub())
             except grpc.aio.AioRpcError as error:
-                last = from_rpc_error(error)
+                last, met = from_rpc_error(error), met or answered(error)
                 if not goes_on(last):
                     raise last from error
                 self.next()
         assert last is not None
-        raise last
+        raise last if met else no_router(self._addresses, last.message)
 
     async def close(self) -> None:
         """Close every channel."""
         channels, self._channels = list(self._channels.values()), {}
         for channel in channels:
             await channel.close(None)
+
+
+def answered(error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether a server answered at all, be it with an error; a mere lack of connection has no reason."""
+    return error.code() is not grpc.StatusCode.UNAVAILABLE or from_rpc_error(error).reason != "UNAVAILABLE"
+
+
+def no_router(addresses: Sequence[str], told: str) -> UnavailableError:
+    """Make the error that says that there is no router where one was looked for."""
+    return UnavailableError(
+        f"no router answers at {', '.join(addresses)}: {told}",
+        reason="NO_ROUTER_ANSWERS",
+        remedy="Start one, or say where one is: ENCHAIN_ROUTERS=HOST:PORT,… or --routers.",
+        metadata={"routers": ",".join(addresses)},
+    )

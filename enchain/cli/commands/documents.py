@@ -7,6 +7,7 @@ from typing import Any
 import click
 from google.protobuf.message import Message
 
+from enchain.chains.errors import NotFoundError
 from enchain.cli.commands.operations import OPERATION_COLUMNS, RESOURCE_COLUMNS
 from enchain.cli.output import age, dump, enum_word, last, output_option, plain, show
 from enchain.cli.running import run
@@ -67,7 +68,11 @@ async def _instance(client: Client, name: str) -> Message:
             if last(item.name) == last(name):  # type: ignore[attr-defined]  # instances
                 return item
         if not token:
-            raise click.UsageError(f"no instance {name} is registered")
+            raise NotFoundError(
+                f"no instance {name} is registered",
+                reason="INSTANCE_NOT_FOUND",
+                remedy="List them: enchain get instances.",
+            )
 
 
 async def _operations(client: Client, _: str) -> tuple[list[Message], str]:
@@ -143,10 +148,11 @@ KINDS: dict[str, Kind] = {
     "resources": Kind(RESOURCE_COLUMNS, _resources, lambda c, n: c.get_resource(n)),
 }
 
-_kind = click.argument("kind", type=click.Choice(list(KINDS)))
+_kind = click.argument("kind", type=click.Choice(list(KINDS)), metavar="KIND")
+_EPILOG = f"KIND is one of {', '.join(KINDS)}."
 
 
-@click.command()
+@click.command(epilog=_EPILOG)
 @_kind
 @click.argument("name", required=False)
 @output_option
@@ -169,7 +175,7 @@ def get(kind: str, name: str | None, output: str) -> None:
     run(work, output=output)
 
 
-@click.command()
+@click.command(epilog=_EPILOG)
 @_kind
 @click.argument("name")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)

@@ -2,7 +2,7 @@
 
 import click
 
-from enchain.cli.commands.provisioning import follow_to_the_end
+from enchain.cli.following import follow_to_the_end
 from enchain.cli.output import age, enum_word, last, output_option, show
 from enchain.cli.running import run
 from enchain.client import Client
@@ -66,7 +66,10 @@ def resources(workload: str, output: str) -> None:
 def watch(operation: str, after: int, quiet: bool, output: str) -> None:
     """Replay OPERATION's durable events and follow it to its end. Any router will do."""
     follow_to_the_end(
-        lambda client: client.watch(operation, after_sequence=after), quiet=quiet, output=output
+        lambda client: client.watch(operation, after_sequence=after),
+        operation=operation,
+        quiet=quiet,
+        output=output,
     )
 
 
@@ -79,6 +82,7 @@ def cancel(operation: str, reason: str, output: str) -> None:
 
     async def work(client: Client) -> None:
         show([await client.cancel_operation(operation, reason=reason)], OPERATION_COLUMNS, output)
+        click.echo(f"follow it: enchain watch {last(operation)}", err=True)
 
     run(work, output=output)
 
@@ -92,5 +96,6 @@ def retry(operation: str, from_step: str, output: str) -> None:
 
     async def work(client: Client) -> None:
         show([await client.retry_operation(operation, from_step=from_step)], OPERATION_COLUMNS, output)
+        click.echo(f"follow it: enchain watch {last(operation)}", err=True)
 
     run(work, output=output)

@@ -44,7 +44,7 @@ def switch(
                 validate_only=dry_run,
             )
         )
-        return await _after(client, workload, answer, 0 if dry_run else wait, output)
+        return await _after(client, workload, answer, dry_run=dry_run, wait_seconds=wait, output=output)
 
     run(work, output=output)
 
@@ -65,7 +65,7 @@ def rollback(workload: str, reason: str, etag: str, dry_run: bool, wait: float, 
                 name=f"workloads/{workload}/route", etag=etag, reason=reason, validate_only=dry_run
             )
         )
-        return await _after(client, workload, answer, 0 if dry_run else wait, output)
+        return await _after(client, workload, answer, dry_run=dry_run, wait_seconds=wait, output=output)
 
     run(work, output=output)
 
@@ -114,14 +114,22 @@ async def _convergence(client: Client, workload: str) -> chain_pb2.Convergence:
 
 
 async def _after(
-    client: Client, workload: str, answer: chain_pb2.ChainSwitch, wait_seconds: float, output: str
+    client: Client,
+    workload: str,
+    answer: chain_pb2.ChainSwitch,
+    *,
+    dry_run: bool,
+    wait_seconds: float,
+    output: str,
 ) -> int:
+    wait_seconds = 0 if dry_run else wait_seconds
     converged = await _wait_for_routers(client, workload, wait_seconds)
     if output != "table":
-        dump({**plain(answer), "converged": converged}, output)
+        dump(plain(answer) if dry_run else {**plain(answer), "converged": converged}, output)
         return exits.OK
     shares = ", ".join(f"{s.end - s.start} buckets to {last(s.chain)}" for s in answer.to.shares)
-    click.echo(f"{enum_word(chain_pb2.ChainSwitch.State, answer.state, 'STATE_')}: {shares}")
+    state = enum_word(chain_pb2.ChainSwitch.State, answer.state, "STATE_")
+    click.echo(f"{'would move' if dry_run else state}: {shares}")
     impact = answer.impact
     click.echo(f"  operations running on the old chain: {impact.operations_running}")
     click.echo(f"  resources that stay on the old chain: {impact.resources_bound}")

@@ -109,6 +109,12 @@ BAD = [
     ("- just\n- a list\n", 1, "", "kind: Workload"),
     ("kind: Workload\nname: w\nsteps:\n- name: a\n  by: {x: {covers: 3}}\n", 5, "steps[0].by.x.covers", ""),
     ("kind: [\n", 2, "", ""),
+    (
+        "kind: Workload\nname: w\nsteps:\n- name: a\n  by: {x: {n: 18446744073709551616}}\n",
+        5,
+        "steps[0].by.x.n",
+        "",
+    ),
 ]
 
 
@@ -136,3 +142,13 @@ def test_a_path_of_the_message_leads_back_to_its_line() -> None:
 def test_a_file_that_is_not_there_is_a_document_error(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="cannot be read"):
         load([tmp_path / "none.yaml"])
+
+
+def test_one_thing_written_twice_is_refused(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("kind: Engine\nname: x\n")
+
+    with pytest.raises(DocumentError, match=r"a\.yaml:1 already") as caught:
+        load([tmp_path / "a.yaml", tmp_path / "b.yaml"])
+
+    assert caught.value.file.endswith("b.yaml")

@@ -28,19 +28,33 @@ def test_a_durable_event_is_known_once_seen_and_progress_never_is() -> None:
     assert not attachment.knows(event(0))
 
 
+HELD = event(1, state_changed=operation_pb2.OperationStateChanged(state=State.STATE_HELD))
+
+
 @pytest.mark.parametrize(
-    ("last", "ended"),
+    ("last", "ended", "held"),
     [
-        (event(1, ended=operation_pb2.OperationEnded()), True),
-        (event(1, state_changed=operation_pb2.OperationStateChanged(state=State.STATE_HELD)), True),
-        (event(1, state_changed=operation_pb2.OperationStateChanged(state=State.STATE_COMPENSATING)), False),
-        (event(1, step_ended=operation_pb2.StepEnded()), False),
+        (event(1, ended=operation_pb2.OperationEnded()), True, False),
+        (HELD, False, True),
+        (
+            event(1, state_changed=operation_pb2.OperationStateChanged(state=State.STATE_RUNNING)),
+            False,
+            False,
+        ),
+        (event(1, step_ended=operation_pb2.StepEnded()), False, False),
     ],
 )
-def test_an_operation_is_over_when_it_ended_or_is_held(
-    last: operation_pb2.OperationEvent, ended: bool
+def test_an_operation_is_over_when_it_ended_and_may_be_when_it_is_held(
+    last: operation_pb2.OperationEvent, ended: bool, held: bool
 ) -> None:
-    assert Attachment().seen(last).ended is ended
+    attachment = Attachment().seen(last)
+
+    assert (attachment.ended, attachment.held) == (ended, held)
+
+
+def test_a_held_operation_that_is_gone_on_with_is_not_held_and_progress_does_not_change_that() -> None:
+    assert Attachment().seen(HELD).seen(event(0)).held
+    assert not Attachment().seen(HELD).seen(event(2)).held
 
 
 def test_waiting_grows_with_failures_is_bounded_and_is_forgotten_by_success() -> None:

@@ -351,21 +351,41 @@ def _replaced(ledger: Ledger, key: Key, **changes: Any) -> Ledger:
 
 
 def newest_handle(ledger: Ledger, key: Key) -> Mapping[str, Any] | None:
-    """Answer the newest handle that a key other than `key` recorded, unless it is destroyed."""
-    others = [(entry.generation, text) for text, entry in ledger.entries.items() if text != key.text]
-    for _, text in sorted(others, reverse=True):
-        entry = ledger.entries[text]
-        if entry.verb == "VERB_DEPROVISION" and (entry.result or {}).get("outcome") == "OUTCOME_SUCCEEDED":
+    """Answer the newest handle that a key other than `key` recorded, unless it is destroyed.
+
+    What failed clean made nothing, and its handle leads nowhere.
+    """
+    for entry in _newest_first(ledger, key):
+        if _destroyed(entry):
             return None
-        if entry.handle is not None:
+        if entry.handle is not None and not _made_nothing(entry):
             return entry.handle
     return None
 
 
 def is_gone(ledger: Ledger, but: Key | None = None) -> bool:
-    """Say whether the newest key, `but` left out, destroyed all: handles that callers still hold are void."""
-    others = [entry for text, entry in ledger.entries.items() if but is None or text != but.text]
-    newest = max(others, key=lambda entry: entry.generation, default=None)
-    return newest is not None and (
-        newest.verb == "VERB_DEPROVISION" and (newest.result or {}).get("outcome") == "OUTCOME_SUCCEEDED"
-    )
+    """Say whether nothing is left of the keys, `but` left out: handles that callers still hold are void."""
+    others = _newest_first(ledger, but)
+    for entry in others:
+        if not _made_nothing(entry):
+            return _destroyed(entry)
+    return len(others) > 0 and ledger.floor == 0
+
+
+def _newest_first(ledger: Ledger, but: Key | None) -> list[Entry]:
+    others = [
+        (entry.generation, text) for text, entry in ledger.entries.items() if not but or text != but.text
+    ]
+    return [ledger.entries[text] for _, text in sorted(others, reverse=True)]
+
+
+def _destroyed(entry: Entry) -> bool:
+    return entry.verb == "VERB_DEPROVISION" and _outcome(entry) == "OUTCOME_SUCCEEDED"
+
+
+def _made_nothing(entry: Entry) -> bool:
+    return _outcome(entry) == "OUTCOME_FAILED_CLEAN"
+
+
+def _outcome(entry: Entry) -> str:
+    return str((entry.result or {}).get("outcome", ""))

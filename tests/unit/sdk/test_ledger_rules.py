@@ -208,3 +208,22 @@ def test_the_newest_handle_is_that_of_the_newest_key_unless_it_is_destroyed() ->
     ledger = rules.finished(ledger, FIRST, SUCCESS)
     ledger = rules.finished(decide(ledger, asked(Method.DESTROY, DESTROY)).ledger or ledger, DESTROY, SUCCESS)
     assert rules.newest_handle(ledger, Key(operation_pb2.VERB_PROVISION, 3)) is None
+
+
+def test_the_handle_of_what_failed_clean_leads_nowhere() -> None:
+    clean = {"outcome": "OUTCOME_FAILED_CLEAN"}
+    ledger = rules.with_handle(after(asked(Method.APPLY)), FIRST, {"schema": "x/1"})
+    ledger = rules.finished(ledger, FIRST, clean)
+
+    assert rules.newest_handle(ledger, DESTROY) is None
+    assert rules.is_gone(ledger, DESTROY)
+
+
+def test_what_an_update_that_failed_clean_left_alone_still_stands() -> None:
+    ledger = rules.with_handle(after(asked(Method.APPLY)), FIRST, {"schema": "x/1"})
+    ledger = rules.finished(ledger, FIRST, SUCCESS)
+    ledger = decide(ledger, asked(Method.APPLY, SECOND)).ledger or ledger
+    ledger = rules.finished(ledger, SECOND, {"outcome": "OUTCOME_FAILED_CLEAN"})
+
+    assert rules.newest_handle(ledger, Key(operation_pb2.VERB_DEPROVISION, 3)) == {"schema": "x/1"}
+    assert not rules.is_gone(ledger)

@@ -310,8 +310,10 @@ class Probe:
             await self.get_step(buried, token=5)
             running = None
             if "slow" in self.inputs.samples:
-                running, _ = await self.begin(self.sample("slow"))
+                slow = self.sample("slow")
+                running, _ = await self.begin(slow)
                 self._kept["interrupted"] = running
+                await self.clock.sleep(slow.seconds / 3)  # into the middle, where the tool runs
             await self.options.restart()
             await self.shake_hands()
             self._restarted = Restarted(finished, running, buried.work_id)

@@ -99,6 +99,7 @@ async def missing_secret_fails_clean(probe: Probe) -> None:
         clean = outcome == diagnostic_pb2.OUTCOME_FAILED_CLEAN
         require(clean, f"a secret that cannot be had must fail the step clean, but {told(stream)}")
     await nothing_made(probe, work, "a secret that cannot be had", clean_failure=True)
+    success(await probe.destroy(work, work.handle), "Destroy after a secret that could not be had")
 
 
 def _lost(value: Json) -> Json:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from enchain.engines.process.engine import ProcessEngine
+from enchain.engines.script.engine import ScriptEngine
 from enchain.engines.terraform.engine import TerraformEngine
 from enchain.sdk.conformance.samples import read_file
 from enchain.sdk.port import Engine
@@ -16,6 +17,7 @@ from tests.conformance.engines.suite_runs import SAMPLES, broken, run_suite
 ENGINES: dict[str, Callable[[], Engine]] = {
     "hello": HelloEngine,
     "process": ProcessEngine,
+    "script": ScriptEngine,
     "terraform": TerraformEngine,
 }
 

@@ -103,7 +103,8 @@ def test_the_summary_holds_what_programs_ask_for() -> None:
     assert (whole["operation"], whole["resource"], whole["verb"]) == (OPERATION, RESOURCE, "provision")
     assert (whole["state"], whole["outputs"], whole["bucket"]) == ("succeeded", {}, 7)
     assert whole["steps"][0] == {
-        "step": "configure", "verb": "provision", "engine": "terraform 1", "outcome": "succeeded", "seconds": 1.5,
+        "step": "configure", "verb": "provision", "engine": "terraform 1",
+        "outcome": "succeeded", "seconds": 1.5,
     }  # fmt: skip
     assert whole["steps"][1]["outcome"] == "waiting"
     assert whole["reattached"] == [{"router": "127.0.0.1:2", "reason": "the router stops"}]

@@ -138,25 +138,17 @@ class Election:
                 tasks.start("mind the leader's lease", self._mind(leadership))
                 tasks.start("watch the leader's key", self._watch(leadership))
                 for loop in loops:
-                    tasks.start(f"{loop.name}, as leader", self._run(loop, store, leadership))
+                    tasks.once(f"{loop.name}, as leader", _run(loop, store, leadership))
                 await leadership.over.wait()
         except TaskEndedError as error:
             # The services of this replica go on; the loops may fare better elsewhere.
-            leadership.end(f"a loop failed: {error.metadata.get('task', '')}")
+            leadership.end(error.message)
             _failures.add(1)
             return False
         finally:
             _leading.add(-1)
             _log.info("leading no more", replica=self._replica, reason=leadership.reason or "stopping")
         return True
-
-    async def _run(self, loop: LeaderLoop, store: FencedStore, leadership: Leadership) -> None:
-        """Run one loop; the end of the term is no failure of it."""
-        try:
-            await loop.run(store)
-        except LeadershipLostError:
-            await leadership.over.wait()
-            await _for_ever()
 
     async def _mind(self, leadership: Leadership) -> None:
         """End the term before its lease may be over."""
@@ -191,6 +183,23 @@ class Election:
                 await self._clock.sleep(full_jitter(failures, self._rng))
             else:
                 return
+
+
+async def _run(loop: LeaderLoop, store: FencedStore, leadership: Leadership) -> None:
+    """Run one loop; that the term is over is no failure of it.
+
+    Raises:
+        TaskEndedError: It failed, or ended within the term.
+    """
+    try:
+        await loop.run(store)
+    except LeadershipLostError:
+        leadership.end("a write was refused")
+    except Exception as error:
+        _log.exception("leader's loop failed", loop=loop.name)
+        raise TaskEndedError(f"the loop '{loop.name}' failed: {error}") from error
+    if not leadership.over.is_set():
+        raise TaskEndedError(f"the loop '{loop.name}' ended within the term")
 
 
 async def _for_ever() -> None:

@@ -102,6 +102,11 @@ class Tasks:
         try:
             await self._group.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
+            # Before Python 3.13 a group that ends by an error forgets that it was cancelled meanwhile.
+            owner = asyncio.current_task()
+            if owner is not None and owner.cancelling():
+                owner.uncancel()
+                owner.cancel()
             # What the block itself raised says more than what that caused; among tasks, the first to fail.
             own = error is not None and error in group.exceptions
             raise (error if own and error is not None else group.exceptions[0]) from group

@@ -149,6 +149,42 @@ async def test_what_the_block_raises_comes_out_as_it_is() -> None:
         await block()
 
 
+async def test_a_cancellation_that_meets_a_failure_is_not_forgotten() -> None:
+    ending, may_end = asyncio.Event(), asyncio.Event()
+    caught: list[BaseException] = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await may_end.wait()
+
+    def fail() -> None:
+        raise OurError("a failure")
+
+    async def owner() -> None:
+        try:
+            async with Tasks() as tasks:
+                tasks.start("end slowly", slow())
+                await asyncio.sleep(0)
+                fail()
+        except OurError as error:
+            caught.append(error)
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(owner(), name="owner")
+    await ending.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+
+    await asyncio.wait_for(asyncio.wait([task]), 10)
+
+    assert task.cancelled()
+    assert len(caught) == 1
+
+
 async def test_a_task_that_may_end_hands_back_its_answer() -> None:
     async def answer() -> int:
         return 42

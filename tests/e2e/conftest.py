@@ -13,6 +13,7 @@ from enchain.dev.cluster import Cluster
 from enchain.dev.plan import Layout
 from enchain.state import keys
 from enchain.state.etcd import open_store
+from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "enchain" / "cli" / "examples" / "site" / "workload.yaml"
@@ -37,12 +38,21 @@ class House:
         }
 
     async def everything(self) -> dict[str, bytes]:
-        """Read every key but the leased ones, for comparisons."""
+        """Read every key but the leased ones, for comparisons.
+
+        The control plane's leader folds what ended operations leave, by itself: that is waited for first, so
+        that two readings differ only by what was asked for in between.
+        """
+        return await eventually(self._read_once_folded)
+
+    async def _read_once_folded(self) -> dict[str, bytes]:
         store = await open_store([self.cluster.etcd.address])
         try:
             listing = await store.list(keys.ROOT)
         finally:
             await store.close()
+        if any(kv.key.startswith(keys.OUTBOX) for kv in listing.items):
+            return {}
         return {kv.key: kv.value for kv in listing.items if not kv.key.startswith(keys.LIVE)}
 
 

@@ -22,7 +22,7 @@ from enchain.client import Client
 from enchain.state import codec, keys
 from enchain.state.etcd import open_store
 from enchain.state.server import find_etcd
-from enchain.v1 import chain_pb2, engine_pb2, operation_pb2, presence_pb2, workload_pb2
+from enchain.v1 import chain_pb2, engine_pb2, learned_pb2, operation_pb2, presence_pb2, workload_pb2
 from tests.e2e.conftest import House
 from tests.harness.waiting import eventually
 
@@ -33,6 +33,7 @@ KINDS: dict[str, type[Message]] = {
     keys.ROUTES: chain_pb2.Route,
     keys.INSTANCES: engine_pb2.EngineInstance,
     keys.ROUTERS: presence_pb2.RouterPresence,
+    keys.LEADER: presence_pb2.LeaderPresence,
     keys.RECORDS: operation_pb2.Operation,
     keys.REQUESTS: operation_pb2.RequestClaim,
     keys.ACTIVE: operation_pb2.ActiveOperation,
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Message]] = {
     keys.SWITCHES: chain_pb2.ChainSwitch,
     keys.AUDIT: presence_pb2.AuditRecord,
     keys.EPOCH: presence_pb2.StoreEpoch,
+    keys.learned("request-rate", ""): learned_pb2.RequestRateStatistics,
 }
 
 OTHER = """

@@ -20,7 +20,7 @@ from typing import Any, Self, TextIO
 
 from enchain.chains.errors import PreconditionError, UnavailableError
 from enchain.dev.plan import Layout, Planned, planned, shared_arguments
-from enchain.process.parenthood import ends_with_parent
+from enchain.process.parenthood import ending_with_parent
 from enchain.state.server import LocalEtcd
 
 START_SECONDS = 60.0
@@ -100,12 +100,11 @@ class Cluster:
         arguments = shared_arguments(self.layout, process, self.etcd.address, ready_file)
         with log_file.open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", process.module, *process.arguments, *arguments],
+                ending_with_parent([sys.executable, "-m", process.module, *process.arguments, *arguments]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=ends_with_parent(),  # noqa: PLW1509 - one prctl; no thread of ours holds a lock
             )
         self.children[process.name] = Child(process, child, ready_file, log_file, {})
         return self.children[process.name]

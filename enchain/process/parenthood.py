@@ -4,25 +4,35 @@
 servers behind. Linux only; elsewhere it does nothing. Never for services that were provisioned.
 """
 
-import ctypes
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
-"""From Linux's `prctl(2)`."""
+"""From Linux's `prctl(2)`. What it asks for outlives `exec`."""
+
+_ASK_AND_BECOME = """
+import ctypes, os, sys
+signal, parent, *command = sys.argv[1:]
+ctypes.CDLL(None).prctl(%d, int(signal))
+if os.getppid() != int(parent):
+    sys.exit("the parent has ended already")
+os.execv(command[0], command)
+"""
 
 
-def ends_with_parent() -> Callable[[], None] | None:
-    """Answer what to pass to `Popen` as `preexec_fn`; None where the kernel cannot do it.
+def ending_with_parent(command: Sequence[str]) -> list[str]:
+    """Answer a command that becomes the given one, and is told to end (SIGTERM) when this process ends.
 
-    The library is loaded before the fork: between fork and exec as little as possible may happen.
+    A small program asks for it after the start, and not a function between fork and exec: gRPC has threads
+    and hooks that a forked child of ours does not always survive.
+
+    Args:
+        command: The program, with its whole path, and its arguments.
     """
     if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def ask_for_the_signal() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    return ask_for_the_signal
+        return list(command)
+    program = _ASK_AND_BECOME % _PR_SET_PDEATHSIG
+    ask = [sys.executable, "-I", "-S", "-c", program, str(int(signal.SIGTERM)), str(os.getpid())]
+    return [*ask, *command]

@@ -24,7 +24,7 @@ import grpc
 
 from enchain.chains.errors import PreconditionError, UnavailableError
 from enchain.process.channels import open_channel
-from enchain.process.parenthood import ends_with_parent
+from enchain.process.parenthood import ending_with_parent
 from enchain.process.tls import TlsFiles
 
 START_SECONDS = 20.0
@@ -248,12 +248,11 @@ class LocalEtcd:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*line, *self._flags],
+                ending_with_parent([*line, *self._flags]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                preexec_fn=ends_with_parent(),  # noqa: PLW1509 - one prctl; no thread of ours holds a lock
                 start_new_session=True,  # Ctrl-C in a terminal is for whoever started it, who then stops it
             )
 

@@ -1,6 +1,7 @@
 """What only a real etcd can show of the store: lost answers, dying members, restarted servers."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -253,3 +254,30 @@ async def _put_settled(store: Store, key: str) -> None:
         return found is not None
 
     await eventually(made, within=60)
+
+
+async def test_a_local_etcd_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, os, pathlib, sys\n"
+        "from enchain.state.server import LocalEtcd\n"
+        "async def main():\n"
+        "    server = LocalEtcd(pathlib.Path(sys.argv[1]))\n"
+        "    print(await server.start(), flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "asyncio.run(main())\n"
+    )
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(tmp_path / "data"), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await started.communicate()
+    host, _, port = said.decode().strip().rpartition(":")
+
+    async def nobody_listens() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except ConnectionRefusedError:
+            return True
+        writer.close()
+        return False
+
+    await eventually(nobody_listens, within=60)

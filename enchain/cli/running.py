@@ -28,6 +28,7 @@ from enchain.chains.errors import (
 )
 from enchain.cli import exits
 from enchain.cli.settings import Connection
+from enchain.cli.tracing import traced
 from enchain.client import Client
 from enchain.process.statuses import from_rpc_error
 
@@ -53,9 +54,11 @@ def run(work: Callable[[Client], Awaitable[int | None]], *, output: str = "table
         work: Does it; answers an exit code, or None for 0.
         output: `json` prints errors as JSON, on standard error.
     """
-    connection = click.get_current_context().find_object(Connection) or Connection()
+    context = click.get_current_context()
+    connection = context.find_object(Connection) or Connection()
     try:
-        code = asyncio.run(_with_client(connection, work))
+        with traced(context.info_name or ""):
+            code = asyncio.run(_with_client(connection, work))
     except EnchainError as error:
         fail(_explained(error, connection), output=output)
     except grpc.aio.AioRpcError as error:

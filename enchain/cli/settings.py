@@ -1,7 +1,7 @@
 """Where the command finds the planes.
 
 Flags win, then the environment, then what `enchain dev` serves on this machine. `enchain.cli.main` fills it;
-commands call `client()`. Nothing else reads the environment.
+commands call `client()`. Nothing else reads the environment, but for `enchain.cli.tracing`.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,12 @@
 """Calling engine instances: what the pipeline wants sent, and what comes back as its events.
 
 Executions call it with a place they hold. It never decides: whatever cannot be understood or reached
-becomes an event that says so. Fencing is the caller's: nothing here asks whether this router still is the
-owner, but a token that an engine refuses ends the call with `DisplacedError`.
+becomes an event that says so. Fencing is the caller's: it says when a call may go out, and a token that an
+engine refuses ends the call with `DisplacedError`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,11 +88,22 @@ class Engines:
         self._heartbeats: dict[str, float] = {}
 
     async def run(
-        self, effect: CallApply | CallDestroy, instance: registry_pb2.EngineInstance, token: Token
+        self,
+        effect: CallApply | CallDestroy,
+        instance: registry_pb2.EngineInstance,
+        token: Token,
+        *,
+        fence: Callable[[], Awaitable[None]],
     ) -> AsyncGenerator[events.Event, None]:
         """Send a step's call and yield what happens, until it has ended or cannot be followed.
 
         The last event is a result, an absence, or `StepUnreachable`.
+
+        Args:
+            effect: What to send.
+            instance: Whom to.
+            token: Fences it at the engine.
+            fence: Awaited at the last moment: what was asked before may have taken longer than the lease.
 
         Raises:
             DisplacedError: The engine knows a newer token.
@@ -107,6 +118,7 @@ class Engines:
                     if told is not None:
                         yield told
                         return
+                await fence()
                 async with aclosing(self._stream(stub, effect, instance)) as happened:
                     async for event in happened:
                         yield event

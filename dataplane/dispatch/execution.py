@@ -132,8 +132,7 @@ class Execution:
                     await self._take(event)
         finally:
             await self._drop_work()
-            for task in self._cancels:
-                task.cancel()
+            self._drop_cancels()
 
     async def _take(self, event: events.Event) -> None:
         now, jitter = self._means.clock.now(), self._means.rng.random()
@@ -184,8 +183,10 @@ class Execution:
             case WriteIntent() | Checkpoint():
                 await self._commit(self._checkpoint)
             case Hold():
+                self._drop_cancels()
                 await self._commit(self._hold)
             case Finish():
+                self._drop_cancels()
                 await self._commit(self._finish)
             case Choose():
                 await self._choose(effect)
@@ -271,7 +272,7 @@ class Execution:
         name = f"enchain.step {runs.step_name(step)}"
         attributes = {"enchain.engine": step.engine, "enchain.instance": self._place.instance.name}
         with _tracer.start_as_current_span(name, attributes=attributes):
-            happened = self._means.engines.run(effect, self._place.instance, self._token)
+            happened = self._means.engines.run(effect, self._place.instance, self._token, fence=self._fence)
             async with aclosing(happened):
                 async for event in happened:
                     await self._put(event)
@@ -295,6 +296,11 @@ class Execution:
         task = asyncio.create_task(self._guard(ask()), name=name)
         self._cancels.add(task)
         task.add_done_callback(self._cancels.discard)
+
+    def _drop_cancels(self) -> None:
+        """Ask nothing in the name of an operation that is given up: whoever goes on with it decides anew."""
+        for task in self._cancels:
+            task.cancel()
 
     # --- the one piece of work under way
 

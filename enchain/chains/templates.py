@@ -74,8 +74,9 @@ def show(parts: tuple[Part, ...]) -> str:
         if isinstance(part, Hole):
             written.append(f"{OPEN}{part.source}}}")
         elif part.endswith("$") and isinstance(following, Hole):
-            # A dollar right before a hole would read as an escape.
-            written.append(f"{part[:-1].replace(OPEN, ESCAPED)}${{'$'}}")
+            # A dollar right before a hole would read as an escape, and so would one before that.
+            text = part.rstrip("$")
+            written.append(text.replace(OPEN, ESCAPED) + "${'$'}" * (len(part) - len(text)))
         else:
             written.append(part.replace(OPEN, ESCAPED))
     return "".join(written)

@@ -6,7 +6,7 @@ A failure prints the example and a blob that reproduces it; `pytest --hypothesis
 import json
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enchain.chains import chains, cohort, routes, runtime, templates, values
@@ -133,6 +133,7 @@ def _joined(of: list[templates.Part]) -> list[templates.Part]:
 
 @EVERY
 @given(parts)
+@example(["$$", templates.Hole("a")])
 def test_a_template_reads_as_it_was_written(of: list[templates.Part]) -> None:
     normal = templates.parse(templates.show(tuple(_joined(of))))
 

@@ -16,7 +16,7 @@ from enchain.sdk.scope import FileLock, Scope, is_held, read_record, write_whole
 from enchain.sdk.sweeping import sweep
 from enchain.v1 import operation_pb2
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WORK = WorkId("default", "uid", "step")
 HOLD = "import sys; sys.stdin.read()"
 
@@ -102,6 +102,7 @@ def destroyed(tmp_path: Path, method: Method = Method.DESTROY) -> Path:
     book = LedgerFile(paths, WORK.text)
     book.ask(ask(method, key))
     book.change(lambda ledger: finished(ledger, key, {"outcome": "OUTCOME_SUCCEEDED"}))
+    os.utime(paths.ledger, (NOW.timestamp(), NOW.timestamp()))
     return paths.root
 
 

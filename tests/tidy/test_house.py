@@ -4,7 +4,7 @@ import ast
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,10 +27,10 @@ TRACKED = _tracked()
 PYTHON = [file for file in TRACKED if file.suffix == ".py" and "_pb2" not in file.name]
 
 
-def _trees() -> Iterator[tuple[Path, str, ast.Module]]:
-    for file in PYTHON:
-        text = file.read_text()
-        yield file.relative_to(ROOT), text, ast.parse(text)
+@cache
+def _trees() -> tuple[tuple[Path, str, ast.Module], ...]:
+    texts = [(file.relative_to(ROOT), file.read_text()) for file in PYTHON]
+    return tuple((file, text, ast.parse(text)) for file, text in texts)
 
 
 def test_there_is_something_to_check() -> None:

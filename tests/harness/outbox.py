@@ -1,18 +1,15 @@
-"""Outbox entries for tests of folding, what was learned of them, and a store that loses transactions."""
+"""Outbox entries for tests of folding, and what was learned of them."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 
 from ulid import ULID
 
-from enchain.chains.errors import UnavailableError, UnsettledError
 from enchain.process.clock import ManualClock
 from enchain.state import keys
 from enchain.state.codec import decode, encode
-from enchain.state.faults import PassingStore
-from enchain.state.store import OPS_MAX, Delete, Put, Store, Txn, TxnResult, put
+from enchain.state.store import OPS_MAX, Delete, Put, Store, Txn, put
 from enchain.v1 import learned_pb2, operation_pb2
 
 Entry = operation_pb2.OutboxEntry
@@ -77,65 +74,6 @@ class HurriedClock(ManualClock):
         """Be woken at the next turn of the loop, later."""
         self.advance(max(seconds, 0))
         await asyncio.sleep(0)
-
-
-class Fate(Enum):
-    """What becomes of a transaction."""
-
-    DONE = "done"
-    REFUSED = "it is not done, and that is known"
-    DROPPED = "it is not done, and nobody knows"
-    UNANSWERED = "it is done, and nobody knows"
-    LATE = "nobody knows, and it is done before the next one, if it still can be"
-    CRASH = "it is done, and whoever sent it dies"
-
-
-class CrashError(Exception):
-    """The process died."""
-
-
-class FatefulStore(PassingStore):
-    """A store whose transactions meet their fates in order; then all are done.
-
-    Args:
-        store: The store beneath.
-        fates: What becomes of each.
-        concerns: Which transactions they are for; the others are done.
-    """
-
-    def __init__(
-        self, store: Store, fates: Iterable[Fate] = (), concerns: Callable[[Txn], bool] = lambda _: True
-    ) -> None:
-        super().__init__(store)
-        self._fates = list(fates)
-        self._concerns = concerns
-        self.late: list[Txn] = []
-
-    async def commit(self, txn: Txn) -> TxnResult:
-        """Run a transaction, or not."""
-        if not self._concerns(txn):
-            return await super().commit(txn)
-        fate = self._fates.pop(0) if self._fates else Fate.DONE
-        if fate is not Fate.LATE:
-            await self.arrive()
-        if fate is Fate.REFUSED:
-            raise UnavailableError("refused on purpose", reason="STORE_UNREACHABLE")
-        if fate is Fate.LATE:
-            self.late.append(txn)
-        if fate in {Fate.LATE, Fate.DROPPED}:
-            raise UnsettledError("lost on purpose", reason="STORE_UNSETTLED")
-        result = await super().commit(txn)
-        if fate is Fate.CRASH:
-            raise CrashError
-        if fate is Fate.UNANSWERED:
-            raise UnsettledError("its answer was lost on purpose", reason="STORE_UNSETTLED")
-        return result
-
-    async def arrive(self) -> None:
-        """Let what is late arrive now."""
-        late, self.late = self.late, []
-        for txn in late:
-            await super().commit(txn)
 
 
 def folds(txn: Txn) -> bool:

@@ -13,8 +13,8 @@ from enchain.process.clock import Clock, ManualClock, SystemClock
 from enchain.state.faults import CutStore
 from enchain.state.memory import MemoryStore
 from enchain.state.store import Delete, KeyValue, Put, Store, Txn, put
+from tests.harness.fates import Fate, FatefulStore, MeddledStore
 from tests.harness.metering import recorded
-from tests.harness.outbox import Fate, FatefulStore
 from tests.harness.waiting import eventually
 
 TTL = 20
@@ -180,6 +180,8 @@ async def test_a_leader_that_was_cut_off_gives_its_office_up_as_soon_as_it_can(r
         clock.advance(1)
         await asyncio.sleep(0)
     await eventually(lambda: first.running == 0)
+    for _ in range(50):  # it has tried by now, in vain
+        await asyncio.sleep(0)
 
     cut.mend()
 
@@ -242,12 +244,51 @@ async def test_the_store_of_a_term_that_is_over_writes_nothing_in_the_next_one(
     assert await memory_store.get("/written") is None
 
 
+def creates(txn: Txn) -> bool:
+    """Whether a transaction elects somebody."""
+    return any(isinstance(op, Put) and op.key == LEADER_KEY for op in txn.success)
+
+
+async def test_an_election_that_was_won_without_an_answer_is_not_held_again(
+    memory_store: MemoryStore, replicas: Replicas
+) -> None:
+    witness = Witness()
+    before = (await memory_store.status()).revision
+
+    replicas.start("one", FatefulStore(memory_store, [Fate.UNANSWERED], creates), witness)
+
+    await eventually(runs(witness))
+    assert (await memory_store.status()).revision == before + 1
+
+
+@pytest.mark.parametrize("fates", [[], [Fate.DROPPED], [Fate.LATE]])
+async def test_a_replica_that_another_one_outran_does_not_lead(
+    memory_store: MemoryStore, replicas: Replicas, fates: list[Fate]
+) -> None:
+    async def outrun() -> None:
+        await put(memory_store, [Put(LEADER_KEY, b"{}")])
+
+    witness = Witness()
+    unlucky = FatefulStore(memory_store, fates, creates)
+    replicas.start("one", MeddledStore(unlucky, outrun, creates), witness)
+
+    await eventually(lambda: leader(memory_store))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await unlucky.arrive()
+
+    assert witness.terms == 0
+    item = await leader(memory_store)
+    assert item is not None
+    assert item.value == b"{}"
+
+
 @pytest.mark.parametrize("fate", [Fate.UNANSWERED, Fate.DROPPED, Fate.LATE, Fate.REFUSED])
 async def test_an_election_without_an_answer_is_settled_by_reading(
     memory_store: MemoryStore, replicas: Replicas, fate: Fate
 ) -> None:
     witness = Witness()
-    store = FatefulStore(memory_store, [fate], lambda txn: any(isinstance(op, Put) for op in txn.success))
+    store = FatefulStore(memory_store, [fate], creates)
 
     replicas.start("one", store, witness)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
@@ -22,15 +22,13 @@ from enchain.state import keys
 from enchain.state.codec import decode, encode
 from enchain.state.faults import CutStore, PassingStore
 from enchain.state.memory import MemoryStore
-from enchain.state.store import Put, Store, Txn, TxnResult, put
+from enchain.state.store import Delete, Put, Store, Txn, put
 from enchain.v1 import learned_pb2
+from tests.harness.fates import CrashError, Fate, FatefulStore, MeddledStore
 from tests.harness.metering import recorded
 from tests.harness.outbox import (
     START,
-    CrashError,
     Entry,
-    Fate,
-    FatefulStore,
     HurriedClock,
     Statistics,
     counted,
@@ -165,10 +163,13 @@ async def test_a_store_that_is_away_for_a_while_costs_nothing(memory_store: Memo
 
 
 async def test_a_running_loop_finds_again_what_it_could_not_fold(memory_store: MemoryStore) -> None:
-    store = FatefulStore(memory_store, [Fate.REFUSED, Fate.DROPPED, Fate.LATE, Fate.REFUSED], folds)
+    store = FatefulStore(memory_store, concerns=folds)
     async with running(store):
+        await write(memory_store, [entry()])
+        await eventually(lambda: _has(memory_store, 1))
+        store.fates = [Fate.REFUSED, Fate.DROPPED, Fate.LATE, Fate.REFUSED]
         await write(memory_store, [entry() for _ in range(120)])
-        await eventually(lambda: _has(memory_store, 120))
+        await eventually(lambda: _has(memory_store, 121))
 
 
 @pytest.mark.parametrize(
@@ -269,19 +270,6 @@ async def test_statistics_that_cannot_be_read_are_set_aside_and_begun_anew(
     assert (await refused(memory_store))[broken].value == "oops"
 
 
-class EditingStore(PassingStore):
-    """Lets somebody edit statistics just before the first fold is committed."""
-
-    def __init__(self, store: Store, edit: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(store)
-        self._edits = [edit]
-
-    async def commit(self, txn: Txn) -> TxnResult:
-        if folds(txn) and self._edits:
-            await self._edits.pop()()
-        return await super().commit(txn)
-
-
 async def test_an_edit_in_between_is_not_overwritten(memory_store: MemoryStore) -> None:
     async def edit() -> None:
         edited = Statistics(workload="workloads/site", requests=1000)
@@ -289,9 +277,36 @@ async def test_an_edit_in_between_is_not_overwritten(memory_store: MemoryStore) 
 
     await write(memory_store, [entry()])
 
-    await folding().sweep(EditingStore(memory_store, edit))
+    await folding().sweep(MeddledStore(memory_store, edit, folds))
 
     assert await _has(memory_store, 1001)
+
+
+async def test_an_entry_that_was_pruned_in_between_is_not_counted(memory_store: MemoryStore) -> None:
+    entries = [entry() for _ in range(5)]
+    await write(memory_store, entries)
+
+    async def prune() -> None:
+        await memory_store.commit(Txn(success=(Delete(key_of(entries[2])),)))
+
+    await folding().sweep(MeddledStore(memory_store, prune, folds))
+
+    assert await _has(memory_store, 4)
+
+
+async def test_an_entry_that_was_edited_in_between_counts_as_it_is(memory_store: MemoryStore) -> None:
+    edited = entry()
+    await write(memory_store, [edited, entry()])
+
+    async def edit() -> None:
+        edited.workload = "workloads/shop"
+        await write(memory_store, [edited])
+
+    await folding().sweep(MeddledStore(memory_store, edit, folds))
+    await folding().sweep(memory_store)
+
+    assert await _has(memory_store, 1)
+    assert (await learned(memory_store, "shop")).requests == 1
 
 
 async def test_of_what_is_set_aside_only_the_newest_is_kept(memory_store: MemoryStore) -> None:

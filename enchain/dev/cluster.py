@@ -13,7 +13,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -26,8 +26,6 @@ from enchain.state.server import LocalEtcd
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.02
-
-_STOP_ORDER = ("router", "controlplane", "terraform", "process")
 
 
 @dataclass(slots=True)
@@ -51,15 +49,23 @@ class Cluster:
 
     Args:
         layout: What to start.
-        etcd: A local etcd to start with it; None makes one in the layout's folder.
+        etcd: A local etcd to start with it, or the members of a cluster; None makes one in the data folder.
+        etcd_of: Answers the `host:port`s at which a process looks for etcd; None for those of all members.
         told: Called with a line whenever something is started or ready.
     """
 
     def __init__(
-        self, layout: Layout, *, etcd: LocalEtcd | None = None, told: Callable[[str], None] = lambda _: None
+        self,
+        layout: Layout,
+        *,
+        etcd: LocalEtcd | Sequence[LocalEtcd] | None = None,
+        etcd_of: Callable[[Planned], str] | None = None,
+        told: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.layout = layout
-        self.etcd = etcd or LocalEtcd(layout.data / "etcd")
+        given = etcd or LocalEtcd(layout.data / "etcd")
+        self.members = [given] if isinstance(given, LocalEtcd) else list(given)
+        self._etcd_of = etcd_of or (lambda _: ",".join(member.address for member in self.members))
         self.children: dict[str, Child] = {}
         self._told = told
         self._lock: TextIO | None = None
@@ -87,7 +93,7 @@ class Cluster:
         self._lay_out()
         self._lock_data()
         self._told("starting etcd")
-        await self.etcd.start()
+        await asyncio.gather(*(member.start() for member in self.members))
         for process in planned(self.layout):
             self.launch(process)
         await asyncio.gather(*(self._until_ready(child) for child in self.children.values()))
@@ -97,7 +103,7 @@ class Cluster:
         run = self.layout.data / "run"
         ready_file, log_file = run / f"{process.name}.ready.json", run / f"{process.name}.log"
         ready_file.unlink(missing_ok=True)
-        arguments = shared_arguments(self.layout, process, self.etcd.address, ready_file)
+        arguments = shared_arguments(self.layout, process, self._etcd_of(process), ready_file)
         with log_file.open("ab") as log:
             child = subprocess.Popen(
                 ending_with_parent([sys.executable, "-m", process.module, *process.arguments, *arguments]),
@@ -122,9 +128,29 @@ class Cluster:
         child.wait()
         return child.pid
 
+    def freeze(self, name: str) -> None:
+        """Let a process stand still (SIGSTOP): its connections stay, and nothing answers."""
+        child = self.children[name].process
+        child.send_signal(signal.SIGSTOP)
+        # Its threads run on for a moment; whoever is asked from now on must find none of them.
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen process run on."""
+        self.children[name].process.send_signal(signal.SIGCONT)
+
+    def terminate(self, name: str) -> None:
+        """Ask a process to end orderly (SIGTERM), without waiting for it."""
+        self.children[name].process.send_signal(signal.SIGTERM)
+
+    @property
+    def etcd(self) -> LocalEtcd:
+        """The etcd, or the first member of its cluster."""
+        return self.members[0]
+
     @property
     def control(self) -> str:
-        """Address of the control plane."""
+        """Address of the control plane, of the first one where there are several."""
         return self.children["controlplane"].address
 
     @property
@@ -134,13 +160,13 @@ class Cluster:
 
     async def stop(self) -> None:
         """End everything orderly: routers first, engines last but etcd; what does not end is killed."""
-        for role in _STOP_ORDER:
+        for role in ("router", "controlplane", *self.layout.engines):
             ending = [c for c in self.children.values() if c.planned.role == role]
             for child in ending:
                 with contextlib.suppress(ProcessLookupError):
                     child.process.send_signal(signal.SIGTERM)
             await asyncio.gather(*(self._until_ended(child) for child in ending))
-        await self.etcd.stop()
+        await asyncio.gather(*(member.stop() for member in self.members))
         if self._lock is not None:
             self._lock.close()
 
@@ -166,7 +192,7 @@ class Cluster:
         data = self.layout.data
         for folder in (data / "run", self.layout.artifacts):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for engine in ("terraform", "process"):
+        for engine in self.layout.engines:
             self.layout.scope(engine).mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.layout.plan_key.exists():
             handle = os.open(self.layout.plan_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

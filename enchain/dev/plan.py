@@ -18,21 +18,27 @@ class Layout:
     Attributes:
         data: The folder that everything lies in.
         control: Where the control plane listens.
+        replicas: Where further control planes listen, where several are wanted.
         routers: Where each router listens; port 0 takes a free one.
         terraform: Number of Terraform instances; they share one state scope.
-        process: Number of process instances; they share another.
-        lease_seconds: Lease of routers and instances. Short, so that a dead one is noticed soon; it must
+        process: Number of process instances; they share another, and so it goes on.
+        script: Number of script instances.
+        ansible: Number of Ansible instances.
+        lease_seconds: Lease of all processes. Short, so that a dead one is noticed soon; it must
             outlast an etcd failover.
-        tls: Identity by role (`controlplane`, `router`, `terraform`, `process`), where TLS is wanted.
+        tls: Identity by role (`controlplane`, `router`, or an engine's name), where TLS is wanted.
         otlp: Where spans are sent; empty for nowhere.
         log_level: What the processes log.
     """
 
     data: Path
     control: str = "127.0.0.1:7400"
+    replicas: Sequence[str] = ()
     routers: Sequence[str] = ("127.0.0.1:7401", "127.0.0.1:7402")
     terraform: int = 1
     process: int = 1
+    script: int = 0
+    ansible: int = 0
     lease_seconds: int = 10
     tls: dict[str, TlsFiles] = field(default_factory=dict)
     otlp: str = ""
@@ -48,6 +54,17 @@ class Layout:
         """The key that routers sign plan tokens with."""
         return self.data / "plan.key"
 
+    @property
+    def engines(self) -> dict[str, int]:
+        """How many instances of which engine."""
+        wanted = {
+            "terraform": self.terraform,
+            "process": self.process,
+            "script": self.script,
+            "ansible": self.ansible,
+        }
+        return {engine: count for engine, count in wanted.items() if count}
+
     def scope(self, engine: str) -> Path:
         """The state scope of an engine."""
         return self.data / "scopes" / engine
@@ -59,7 +76,7 @@ class Planned:
 
     Attributes:
         name: What people call it, such as `router-1`.
-        role: `controlplane`, `router`, `terraform` or `process`.
+        role: `controlplane`, `router`, or the engine's name.
         module: The Python module to run.
         arguments: Its arguments, the ready file and etcd left out.
     """
@@ -72,18 +89,15 @@ class Planned:
 
 def planned(layout: Layout) -> list[Planned]:
     """Answer the processes of a layout, etcd left out."""
-    answer = [
-        Planned(
-            "controlplane",
-            "controlplane",
-            "controlplane.main",
-            ("--listen", layout.control, "--artifacts", str(layout.artifacts)),
-        )
-    ]
+    answer = []
+    for number, listen in enumerate((layout.control, *layout.replicas), 1):
+        name = "controlplane" if number == 1 else f"controlplane-{number}"
+        arguments = ("--listen", listen, "--artifacts", str(layout.artifacts))
+        answer.append(Planned(name, "controlplane", "controlplane.main", arguments + _lease(layout)))
     for number, listen in enumerate(layout.routers, 1):
         arguments = ("--listen", listen, "--plan-key-file", str(layout.plan_key))
         answer.append(Planned(f"router-{number}", "router", "dataplane.main", arguments + _lease(layout)))
-    for engine, count in (("terraform", layout.terraform), ("process", layout.process)):
+    for engine, count in layout.engines.items():
         answer.extend(_instance(layout, engine, number) for number in range(1, count + 1))
     return answer
 

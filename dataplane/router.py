@@ -34,6 +34,8 @@ from dataplane.rpc.service import SERVICE, Provisioning, Rooms
 from dataplane.rpc.steering import Steering
 from dataplane.rpc.watching import Watching
 from dataplane.settings import RouterSettings
+from dataplane.table import documents
+from dataplane.table.documents import Read
 from dataplane.table.following import TableFollower
 from dataplane.table.instances import InstanceFollower
 from dataplane.table.presence import Presence
@@ -95,6 +97,7 @@ class Router:
         rng: Dice and jitter.
         new_ulid: Makes ids.
         opener: Opens channels to engines and other routers.
+        read: Reads and checks documents of the table.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Router:
         rng: Random,
         new_ulid: Callable[[], str],
         opener: OpenChannel = open_channel,
+        read: Read = documents.read,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -114,7 +118,7 @@ class Router:
         self._opener = opener
         self.id = settings.server.name or f"router-{new_ulid().lower()}"
         self.owner = operation_pb2.OperationOwner(router=router_name(self.id))
-        self.tables = TableFollower(store, clock=clock, rng=rng)
+        self.tables = TableFollower(store, clock=clock, rng=rng, read=read)
         self.instances = InstanceFollower(store, clock=clock, rng=rng)
         self.lease = RouterLease(store, settings.lease_seconds, clock=clock, rng=rng, name=self.id)
         self.journal = Journal(store, clock=clock, rng=rng, owner=self.owner, lease=lambda: self.lease.id)
@@ -229,6 +233,7 @@ async def serve(
     new_ulid: Callable[[], str] = lambda: str(ULID()),
     server: Serving | None = None,
     opener: OpenChannel = open_channel,
+    read: Read = documents.read,
 ) -> None:
     """Run a router until `stop` is set, then hand everything over.
 
@@ -242,9 +247,18 @@ async def serve(
         new_ulid: Makes ids.
         server: Takes the calls; None for a gRPC server as the settings say.
         opener: Opens channels.
+        read: Reads and checks documents of the table.
     """
     dice = rng or Random()  # noqa: S311 - spreads load, guards nothing
-    router = Router(settings, store, clock=clock or SystemClock(), rng=dice, new_ulid=new_ulid, opener=opener)
+    router = Router(
+        settings,
+        store,
+        clock=clock or SystemClock(),
+        rng=dice,
+        new_ulid=new_ulid,
+        opener=opener,
+        read=read,
+    )
     listener = settings.server
     server = server or Server(listener.listen, tls=listener.tls, allow_insecure=listener.allow_insecure)
     server.add(provisioning_pb2_grpc.add_ProvisioningServiceServicer_to_server, router.service, SERVICE)

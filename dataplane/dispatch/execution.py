@@ -7,11 +7,11 @@ goes away stops nothing here.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dataplane.dispatch.engines import Engines, Token
 from dataplane.dispatch.fanout import Fanout
@@ -293,7 +293,7 @@ class Execution:
             await self._fence()
             await self._means.engines.cancel(call, place.instance, self._token, effect.reason)
 
-        task = asyncio.create_task(self._guard(ask()), name=name)
+        task = self._guarded(name, ask())
         self._cancels.add(task)
         task.add_done_callback(self._cancels.discard)
 
@@ -304,12 +304,18 @@ class Execution:
 
     # --- the one piece of work under way
 
-    async def _start(self, name: str, work: Awaitable[None]) -> None:
+    async def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Start what the step at hand needs; there is never more than one such task."""
         await self._stop_task()
-        self._work = asyncio.create_task(self._guard(work), name=name)
+        self._work = self._guarded(name, work)
 
-    async def _guard(self, work: Awaitable[None]) -> None:
+    def _guarded(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guard(work), name=name)
+        # Cancelled before its first step, the task never gets to the work, which must not be left dangling.
+        task.add_done_callback(lambda _: work.close())
+        return task
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except asyncio.CancelledError:

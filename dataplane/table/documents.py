@@ -4,6 +4,7 @@
 workload as a whole is decided in `table`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -64,6 +65,10 @@ class Place:
 
     workload: str
     passed_over: bool = False
+
+
+Read = Callable[[KeyValue], Document]
+"""`read`, or what remembers what it answered."""
 
 
 def place_of(key: str) -> Place:

@@ -7,8 +7,11 @@ replaces it.
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 from random import Random
 
+from dataplane.table import documents
+from dataplane.table.documents import Read
 from dataplane.table.table import Decisions, Table, next_table
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
@@ -53,6 +56,7 @@ class TableFollower:
         store: The store.
         clock: Waits between attempts to reach it.
         rng: Spreads them.
+        read: Reads and checks one document.
 
     Attributes:
         table: The snapshot in force. Take it once and keep it for the length of a request.
@@ -60,10 +64,11 @@ class TableFollower:
         health: How the following itself stands.
     """
 
-    def __init__(self, store: Store, *, clock: Clock, rng: Random) -> None:
+    def __init__(self, store: Store, *, clock: Clock, rng: Random, read: Read = documents.read) -> None:
         self._store = store
         self._clock = clock
         self._rng = rng
+        self._next_table = partial(next_table, read=read)
         self._swaps = Swaps()
         self._listeners: list[Callable[[], None]] = []
         self.table = Table()
@@ -97,8 +102,8 @@ class TableFollower:
 
     async def _decided(self, batch: Batch) -> tuple[Table, Decisions]:
         if len(batch.events) > LARGE_BATCH_EVENTS:
-            return await asyncio.to_thread(next_table, self.table, batch)
-        return next_table(self.table, batch)
+            return await asyncio.to_thread(self._next_table, self.table, batch)
+        return self._next_table(self.table, batch)
 
     def _tell(self, decisions: Decisions) -> None:
         _applied.set(self.table.revision)

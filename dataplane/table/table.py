@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from dataplane.table.documents import Content, Document, place_of, read, shortened
+from dataplane.table.documents import Content, Document, Read, place_of, read, shortened
 from enchain.chains.names import workload_name
 from enchain.chains.routes import chains_of
 from enchain.state import keys
@@ -90,18 +90,19 @@ NOBODY = ""
 """Stands for a workload where a key belongs to none: engines, and keys that should not be there."""
 
 
-def next_table(table: Table, batch: Batch) -> tuple[Table, Decisions]:
+def next_table(table: Table, batch: Batch, *, read: Read = read) -> tuple[Table, Decisions]:
     """Take one revision (or the differences after a relist) and answer the table after it.
 
     Args:
         table: The table before.
         batch: What changed under `table/`.
+        read: Reads and checks one document.
     """
     units = dict(table._units)  # noqa: SLF001 - one module, one owner
     events = _by_workload(batch)
     before = {workload: units.get(workload, Unit()) for workload in sorted(events)}
     for workload, unit in before.items():
-        changed = _with_events(unit.read, events[workload])
+        changed = _with_events(unit.read, events[workload], read)
         units[workload] = (_each_for_itself if workload == NOBODY else _as_a_whole)(
             workload, unit, changed, batch.revision
         )
@@ -121,7 +122,7 @@ def _by_workload(batch: Batch) -> dict[str, list[Event]]:
     return grouped
 
 
-def _with_events(documents: Documents, events: Iterable[Event]) -> Documents:
+def _with_events(documents: Documents, events: Iterable[Event], read: Read) -> Documents:
     """Read what changed of one workload; all else stays read and checked as it was."""
     changed = dict(documents)
     for event in events:

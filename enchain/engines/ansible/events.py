@@ -66,6 +66,7 @@ class Reading:
     def __init__(self, root: PurePath) -> None:
         self._root = root
         self._tasks = self._begun = 0
+        self._plays = self._empty_plays = 0
         self._failures: list[Finding] = []
         self._unreachable = 0
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
@@ -92,6 +93,10 @@ class Reading:
                 return self._ended(event)
             case "ended":
                 self.touched = True  # too large to be told in full
+            case "play":
+                self._plays += 1
+            case "no_hosts":
+                self._empty_plays += 1
             case "stats":
                 self._stats = event
         return Told()
@@ -114,7 +119,7 @@ class Reading:
             return StepFailedError(Finding("ansible-playbook ended without saying how", "TOOL_FAILED"))
         if "too_large" in stats:
             return StepFailedError(_outputs_too_large(stats["too_large"]), left_behind=self.touched)
-        if not stats.get("processed"):
+        if self._plays == self._empty_plays:
             return StepFailedError(_no_hosts(), left_behind=False)
         return None
 

@@ -15,7 +15,8 @@ ENDED = {
     "changed": False, "foretold": True, "msg": "", "output": "", "rc": None,
     "file": "/kept/site.yml", "line": 4, "change": "update", "place": "",
 }  # fmt: skip
-STATS = {"event": "stats", "processed": 1, "hosts": {}, "outputs": {}, "by_host": {}}
+PLAY, NO_HOSTS = {"event": "play"}, {"event": "no_hosts"}
+STATS = {"event": "stats", "hosts": {}, "outputs": {}, "by_host": {}}
 
 
 def read(*events: dict[str, Any]) -> Reading:
@@ -95,15 +96,19 @@ def test_unreachable_hosts_may_be_tried_again() -> None:
 
 
 def test_failures_that_were_ignored_or_rescued_are_none() -> None:
-    assert read({**ENDED, "status": "ignored"}, STATS).failure(0) is None
-    assert read({**ENDED, "status": "failed"}, STATS).failure(0) is None
+    assert read(PLAY, {**ENDED, "status": "ignored"}, STATS).failure(0) is None
+    assert read(PLAY, {**ENDED, "status": "failed"}, STATS).failure(0) is None
+
+
+def test_one_play_with_hosts_is_enough() -> None:
+    assert read(PLAY, NO_HOSTS, PLAY, STATS).failure(0) is None
 
 
 @pytest.mark.parametrize(
     ("events", "returncode", "code", "left_behind"),
     [
         ([], 0, "TOOL_FAILED", True),
-        ([{**STATS, "processed": 0}], 0, "NO_HOSTS", False),
+        ([PLAY, NO_HOSTS, PLAY, NO_HOSTS, STATS], 0, "NO_HOSTS", False),
         ([{"event": "stats", "too_large": 70_000}], 0, "OUTPUTS_TOO_LARGE", False),
         ([ENDED], -9, "TOOL_KILLED", True),
         ([], 1, "TOOL_FAILED", False),

@@ -46,6 +46,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible ships no ty
             tasks = sum(_count(block) for play in playbook.get_plays() for block in play.compile())
         self._tell(event="start", tasks=tasks)
 
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        """Say that a play begins."""
+        del play
+        self._tell(event="play")
+
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: FBT001 - Ansible's
         """Say which task begins."""
         del is_conditional
@@ -81,7 +86,6 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible ships no ty
         self._tell(
             event="stats",
             hosts={host: stats.summarize(host) for host in hosts[:HOSTS_MAX]},
-            processed=len(hosts),
             outputs=stats.custom.get("_run", {}),
             by_host={host: said for host, said in stats.custom.items() if host != "_run"},
         )

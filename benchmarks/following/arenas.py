@@ -23,6 +23,7 @@ from tests.harness.waiting import eventually
 
 QUICK = ("--heartbeat-interval", "30", "--election-timeout", "300")
 ANSWER_SECONDS = 60.0
+START_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +34,41 @@ class Backup:
     compacted: int
 
 
+class Ports:
+    """Hands out TCP ports, none twice: one whose server is killed is free only by the look of it."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+        self._rng = Random()
+
+    def take(self, count: int) -> list[int]:
+        """Answer ports that nobody listens on now."""
+        found: list[int] = []
+        while len(found) < count:
+            found += [port for port in free_ports(1, self._rng) if port not in self._taken]
+            self._taken.update(found)
+        return found
+
+
 class Arena:
     """Servers on loopback.
 
     Args:
         count: How many members.
         directory: Where their data lies.
+        ports: Shared by all arenas of a process.
         flags: Further flags of etcd.
     """
 
-    def __init__(self, count: int, directory: Path, *, flags: Sequence[str] = QUICK) -> None:
-        ports = free_ports(2 * count, Random())
-        self._peers = [Member(f"m{n}", ports[2 * n], ports[2 * n + 1]) for n in range(count)]
+    def __init__(self, count: int, directory: Path, ports: Ports, *, flags: Sequence[str] = QUICK) -> None:
+        self._count = count
         self._directory = directory
-        self.servers = [
-            LocalEtcd(directory / peer.name, member=peer, members=self._peers, flags=flags)
-            for peer in self._peers
-        ]
-        self.compacted = 0
+        self._ports = ports
+        self._flags = flags
         self._folders = 0
+        self._peers: list[Member] = []
+        self.servers: list[LocalEtcd] = []
+        self.compacted = 0
 
     @property
     def addresses(self) -> list[str]:
@@ -59,25 +76,51 @@ class Arena:
         return [server.address for server in self.servers]
 
     async def __aenter__(self) -> Self:
-        for server in self.servers:
-            server.launch()
-        await self.answers()
-        return self
+        for _ in range(START_ATTEMPTS):
+            self._lay_out()
+            for server in self.servers:
+                server.launch()
+            await self.answers()
+            if not any(server.has_ended for server in self.servers):
+                return self
+            self._end()
+        raise UnavailableError("others are always faster to take a port", reason="ETCD_NOT_STARTED")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for server in self.servers:
-            server.kill()
+        self._end()
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     async def answers(self) -> None:
-        """Wait until every member answers, each as part of a quorum."""
+        """Wait until every member answers, each as part of a quorum; or one has ended by itself."""
         async with AsyncExitStack() as stack:
-            for address in self.addresses:
-                store = await open_store([address], call_seconds=2.0)
+            for server in self.servers:
+                store = await open_store([server.address], call_seconds=2.0)
                 stack.push_async_callback(store.close)
-                await eventually(partial(_reads, store), within=ANSWER_SECONDS)
+                await eventually(partial(self._reads, store), within=ANSWER_SECONDS)
+
+    async def _reads(self, store: EtcdStore) -> bool:
+        if any(server.has_ended for server in self.servers):
+            return True
+        try:
+            await store.get("/")
+        except EnchainError:
+            return False
+        return True
+
+    def _lay_out(self) -> None:
+        """Choose ports and folders."""
+        ports, folder = self._ports.take(2 * self._count), self._new_folder()
+        self._peers = [Member(f"m{n}", ports[2 * n], ports[2 * n + 1]) for n in range(self._count)]
+        self.servers = [
+            LocalEtcd(folder / peer.name, member=peer, members=self._peers, flags=self._flags)
+            for peer in self._peers
+        ]
+
+    def _end(self) -> None:
+        for server in self.servers:
+            server.kill()
 
     async def backup(self) -> Backup:
         """Save a snapshot of a lone server while it runs, and make a folder of it."""
@@ -115,7 +158,7 @@ class Arena:
 
     def _new_folder(self) -> Path:
         self._folders += 1
-        return self._directory / f"backup-{self._folders}"
+        return self._directory / f"{self._folders}"
 
     async def _etcdctl(self, *arguments: str) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -128,11 +171,3 @@ class Arena:
         said, _ = await process.communicate()
         if process.returncode:
             raise UnavailableError(f"etcdctl failed: {said.decode()}", reason="ETCDCTL_FAILED")
-
-
-async def _reads(store: EtcdStore) -> bool:
-    try:
-        await store.get("/")
-    except EnchainError:
-        return False
-    return True

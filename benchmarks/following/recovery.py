@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from benchmarks.following.arenas import Arena
+from benchmarks.following.arenas import Arena, Ports
 from benchmarks.following.followers import Follower
 from enchain.chains.errors import EnchainError
 from enchain.state.etcd import EtcdStore, open_store
@@ -96,7 +96,7 @@ class Stand:
 async def stand(members: int, followers: int, directory: Path, rng: Random) -> AsyncIterator[Stand]:
     """Set up an arena, writers to every member, and followers."""
     async with AsyncExitStack() as stack:
-        arena = await stack.enter_async_context(Arena(members, directory, flags=()))
+        arena = await stack.enter_async_context(Arena(members, directory, Ports(), flags=()))
         for n, address in enumerate(arena.addresses):
             store = await open_store([address], call_seconds=CALL_SECONDS)
             stack.push_async_callback(store.close)

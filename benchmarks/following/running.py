@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.following.arenas import Arena
+from benchmarks.following.arenas import Arena, Ports
 from benchmarks.following.chronicle import Chronicle
 from benchmarks.following.faults import Scene, perform
 from benchmarks.following.followers import Follower
@@ -60,6 +60,7 @@ async def run_many(
         told: Called with each outcome as it comes.
     """
     plans = [plan(seed) for seed in seeds]
+    ports = Ports()
     outcomes: list[Outcome] = []
 
     def take(outcome: Outcome) -> None:
@@ -70,17 +71,19 @@ async def run_many(
         for members, count in lanes.items():
             waiting = deque(each for each in plans if each.members == members)
             for n in range(min(count, len(waiting))):
-                lane = _lane(members, directory / f"lane-{members}-{n}", waiting, take)
+                lane = _lane(members, directory / f"lane-{members}-{n}", ports, waiting, take)
                 group.create_task(lane, name=f"lane {n} of {members} members")
     return sorted(outcomes, key=lambda outcome: outcome.plan.seed)
 
 
-async def _lane(members: int, directory: Path, waiting: deque[Plan], told: Callable[[Outcome], None]) -> None:
+async def _lane(
+    members: int, directory: Path, ports: Ports, waiting: deque[Plan], told: Callable[[Outcome], None]
+) -> None:
     """Carry out one run after the other, on one arena until it has served its time or a run has failed."""
     built = 0
     while waiting:
         built += 1
-        async with Arena(members, directory / f"arena-{built}") as arena:
+        async with Arena(members, directory / f"arena-{built}", ports) as arena:
             for _ in range(RUNS_EACH):
                 outcome = await run(waiting.popleft(), arena)
                 told(outcome)

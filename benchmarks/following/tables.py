@@ -16,7 +16,7 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     figures: Counter[str] = Counter()
     for outcome in outcomes:
         faults += outcome.faults
-        figures += Counter({k: v for k, v in outcome.figures.items() if k != "longest history"})
+        figures.update({k: v for k, v in outcome.figures.items() if k != "longest history"})
     longest = max((outcome.figures["longest history"] for outcome in outcomes), default=0)
     return {
         "runs": len(outcomes),

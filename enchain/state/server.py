@@ -169,6 +169,11 @@ class LocalEtcd:
         """The process id of the server; 0 where it does not run."""
         return self._process.pid if self._process is not None else 0
 
+    @property
+    def has_ended(self) -> bool:
+        """It was started and has ended by itself, as it does where others have its ports."""
+        return self._process is not None and self._process.poll() is not None
+
     async def start(self) -> str:
         """Start the server, wait until it answers, and answer its address.
 

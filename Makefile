@@ -54,6 +54,12 @@ SOAK_SCALE ?= full
 soak: ## what takes longer: 50 followers (SOAK_SCALE=small for less)
 	$(PY) benchmarks/follow.py --loops 50 --changes $(if $(filter small,$(SOAK_SCALE)),60,200)
 
+FOLLOW_RUNS ?= 1000
+
+.PHONY: follow-suite
+follow-suite: ## followers under every fault, on real etcd, then recovery times (about 20 minutes; FOLLOW_RUNS=40 for less)
+	$(PY) -m benchmarks.follow_suite --runs $(FOLLOW_RUNS)
+
 .PHONY: demo
 demo: $(VENV)/.ready ## the whole story on this machine, in under 5 minutes
 	$(VENV)/bin/python -m examples.demo

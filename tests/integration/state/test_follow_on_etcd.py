@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from enchain.chains.errors import UnavailableError
 from enchain.process.clock import SystemClock
 from enchain.state.etcd import EtcdStore, open_store
 from enchain.state.follow import Health, follow
@@ -290,3 +291,19 @@ async def test_a_new_cluster_at_the_same_address_is_listed_anew(
     await eventually(lambda: follower.state == {f"{ROOT}other": b"1"}, within=60)
     assert follower.health.revision == revision
     assert follower.health.relists == 2
+
+
+@pytest.mark.parametrize(("members", "connections"), [(1, 2), (2, 1)])
+async def test_calls_leave_a_connection_to_a_member_whose_stream_went_silent(
+    server: LocalEtcd, members: int, connections: int
+) -> None:
+    """With one member the stream and the calls share it; with two they begin on different ones."""
+    async with Proxy(server.address) as one, Proxy(server.address) as other:
+        store = await open_store([one.address, other.address][:members], rng=Random(1))
+        await store.get(ROOT)
+        async with store._connection.channel_of_its_own() as stream:
+            store._connection.doubt(stream, UnavailableError("silent", reason="STORE_SILENT"))
+        await store.get(ROOT)
+
+        assert one.connections + other.connections == connections
+        await store.close()

@@ -5,6 +5,7 @@
 
 import asyncio
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,6 +25,9 @@ from tests.harness.waiting import eventually
 
 CALL_SECONDS = 1.0
 """How long the writer waits for an answer: members freeze, and there is more to write."""
+
+TRACE_CALLS = 4
+"""Of what broke a run, so many of the innermost calls are told."""
 
 RUNS_EACH = 40
 """Runs after which an arena is replaced, so that its data does not grow without end."""
@@ -101,7 +105,8 @@ async def run(plan: Plan, arena: Arena) -> Outcome:
             _judge(outcome, scene)
             await scene.store.commit(Txn(success=(Delete(plan.root, prefix=True),)))
     except Exception as error:  # noqa: BLE001 - whatever it is, the seed must be told
-        outcome.complaints.append(f"{type(error).__name__}: {error}")
+        where = "".join(traceback.format_tb(error.__traceback__)[-TRACE_CALLS:])
+        outcome.complaints.append(f"{type(error).__name__}: {error}\n{where}")
     outcome.seconds = time.monotonic() - begun
     return outcome
 

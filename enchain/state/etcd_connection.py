@@ -276,6 +276,9 @@ async def answered(call: Awaitable[T], *, mutation: bool) -> T:
             raise
         # Nobody cancelled us: the channel was closed under the call.
         raise explain_silence("the connection was closed", mutation=mutation) from None
+    except asyncio.InvalidStateError as error:
+        # The stream has ended since it was looked at; what is written to it goes nowhere.
+        raise explain_silence("the stream had ended", mutation=mutation) from error
     except grpc.aio.UsageError as error:
         # The channel was closed before the call began.
         raise unreachable("the connection to etcd was closed") from error

@@ -13,8 +13,11 @@ from random import Random
 import pytest
 
 from enchain.chains.errors import UnavailableError
+from enchain.etcd import rpc_pb2, rpc_pb2_grpc
+from enchain.process.channels import open_channel
 from enchain.process.clock import SystemClock
 from enchain.state.etcd import EtcdStore, open_store
+from enchain.state.etcd_connection import answered
 from enchain.state.follow import Health, follow
 from enchain.state.server import LocalEtcd
 from enchain.state.store import Batch, Delete, Put, Store, Txn, put
@@ -307,3 +310,16 @@ async def test_calls_leave_a_connection_to_a_member_whose_stream_went_silent(
 
         assert one.connections + other.connections == connections
         await store.close()
+
+
+async def test_a_stream_that_ends_while_it_is_written_to_is_trouble_like_any_other(
+    server: LocalEtcd,
+) -> None:
+    """Nothing but the errors of the port may come out of the adapter, or whoever follows would end."""
+    async with open_channel(server.address, local_pool=True) as channel:
+        call = rpc_pb2_grpc.WatchStub(channel).Watch(None)
+        await answered(call.write(rpc_pb2.WatchRequest()), mutation=False)
+        call.cancel()
+
+        with pytest.raises(UnavailableError):
+            await answered(call.write(rpc_pb2.WatchRequest()), mutation=False)

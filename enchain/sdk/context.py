@@ -173,6 +173,7 @@ class StepContext:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         secret_env: Mapping[str, str] | None = None,
+        repeatable: bool = False,
     ) -> ToolRun:
         """Start a tool, or join it."""
         self._refuse_cancelled()
@@ -182,7 +183,8 @@ class StepContext:
         }
         environment |= {"TRACEPARENT": self._traceparent} if self._traceparent else {}
         environment |= {**(env or {}), **(secret_env or {})}
-        run = await self._runs.start(name, Tool(tuple(argv), cwd or self.directory, environment))
+        tool = Tool(tuple(argv), cwd or self.directory, environment, repeatable=repeatable)
+        run = await self._runs.start(name, tool)
         self.begun = True
         self._running[name] = run
         if self.cancelled:  # it was told to stop while the tool was being started

@@ -5,7 +5,8 @@ of that run are frames, read with `parse`. A tool run has one output for everyth
 text that reaches standard error could pass for an answer, and so could the rest of an over-long line.
 
 It is run by its path with `python -I -S`: standard library only, nothing of enchain. Everything is bounded;
-what is beyond a bound is told in a frame and never becomes an answer. It must never write to a file.
+what is beyond a bound is told in a frame and never becomes an answer. It must write to no file but one, the
+counter.
 """
 
 import contextlib
@@ -44,9 +45,15 @@ class Kind(StrEnum):
     """The program could not be started; the text says why."""
 
 
-def command(argv: Sequence[str], *, stdin: str = os.devnull) -> list[str]:
-    """Answer the command line that runs `argv` with a courier, reading from the file `stdin`."""
-    return [sys.executable, "-I", "-S", __file__, stdin, *argv]
+def command(argv: Sequence[str], *, stdin: str = os.devnull, counter: str = "") -> list[str]:
+    """Answer the command line that runs `argv` with a courier.
+
+    Args:
+        argv: The program and its arguments.
+        stdin: The file that it reads from.
+        counter: A file that is set to 0 before it starts: a program that is begun again counts anew.
+    """
+    return [sys.executable, "-I", "-S", __file__, stdin, counter, *argv]
 
 
 def parse(line: str) -> tuple[Kind, str]:
@@ -262,7 +269,10 @@ def ask_to_stop(_number: int, _frame: object) -> None:
 
 def main(arguments: list[str]) -> int:
     """Carry one program's lines from its start to its end; answer its exit code."""
-    stdin, *argv = arguments
+    stdin, counter, *argv = arguments
+    if counter:
+        with open(counter, "w", encoding="ascii") as file:  # noqa: PTH123 - starts faster
+            file.write("0\n")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
     prctl(_SET_CHILD_SUBREAPER, 1)

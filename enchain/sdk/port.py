@@ -190,11 +190,13 @@ class Step(Protocol):
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         secret_env: Mapping[str, str] | None = None,
+        repeatable: bool = False,
     ) -> ToolRun:
         """Start a tool under a name that is unique within the step, or join it where it was begun before.
 
         The tool runs in a process group of its own, holds the work's lock, and outlives this server. No
-        shell. `secret_env` is passed without being written down.
+        shell. `secret_env` is passed without being written down. `repeatable` says of this tool what
+        `Engine.repeatable` says of all: where it was lost half-way, it is begun again.
         """
 
     def fill(self, value: Json, variables: Mapping[str, Json]) -> Json:

@@ -233,11 +233,16 @@ def any_begun(runs: Path, key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What to run. The secrets are in `env`; it is never written down."""
+    """What to run. The secrets are in `env`; it is never written down.
+
+    Attributes:
+        repeatable: It may be begun again where it was lost, whatever holds for the other runs.
+    """
 
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
+    repeatable: bool = False
 
 
 class Runs:
@@ -308,7 +313,7 @@ class Runs:
         if (directory / "exit.json").exists():
             return True
         if (directory / "started.json").exists():
-            if not self._repeatable:
+            if not (self._repeatable or tool.repeatable):
                 raise ToolLostError(directory.name)
             shutil.rmtree(directory)
         if fault := self._fault():

@@ -84,6 +84,7 @@ class LocalStep:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         secret_env: Mapping[str, str] | None = None,
+        repeatable: bool = False,
     ) -> ToolRun:
         raise NotImplementedError(name)
 

@@ -39,8 +39,8 @@ from enchain.v1 import chain_pb2, engine_pb2, operation_pb2
 from enchain.v1.provisioning_pb2 import PlannedChange
 
 _HANDLE_SCHEMA = "script/1"
-_REPEATS_MAX = 3
-"""How often a repeatable script that was lost half-way is run in all."""
+_RUNS_MAX = 3
+"""How often an instance runs a repeatable script that is lost again and again."""
 _BUNDLE = "bundle"
 
 
@@ -175,12 +175,10 @@ class ScriptEngine(Engine):
     async def _repeated(self, step: Step, verb: str, asked: Asked) -> Ended:
         """Run it; where it was lost half-way, run it again if its manifest says that this does no harm."""
         manifest = await asyncio.to_thread(read_manifest, asked.bundle)
-        for attempt in range(1, _REPEATS_MAX):
+        for _ in range(_RUNS_MAX - 1 if manifest.repeatable else 0):
             with contextlib.suppress(ToolLostError):
-                return await session.ask(step, verb if attempt == 1 else f"{verb}-{attempt}", asked)
-            if not manifest.repeatable:
-                raise ToolLostError(verb)
-        return await session.ask(step, f"{verb}-{_REPEATS_MAX}", asked)
+                return await session.ask(step, verb, asked, repeatable=True)
+        return await session.ask(step, verb, asked, repeatable=manifest.repeatable)
 
     async def _planned(self, step: Step, asked: Asked, kept: Mapping[str, Any] | None) -> PlannedStep:
         manifest = await asyncio.to_thread(read_manifest, asked.bundle)

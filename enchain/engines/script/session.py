@@ -18,8 +18,12 @@ from enchain.sdk.port import Step, ToolRun
 from enchain.sdk.scope import PRIVATE_DIRECTORY, write_whole
 
 
-async def ask(step: Step, run: str, asked: Asked) -> Ended:
-    """Run the script under the run's name, or join it, and tell what it says until it has ended."""
+async def ask(step: Step, run: str, asked: Asked, *, repeatable: bool = False) -> Ended:
+    """Run the script under the run's name, or join it, and tell what it says until it has ended.
+
+    Raises:
+        ToolLostError: It is gone, and nobody knows how it ended. Asking again runs it again if `repeatable`.
+    """
     exchange = step.directory / "exchange" / key_of(step) / run
     work = step.directory / "work"
     secrets = await secret_environment(step, asked.command)
@@ -27,10 +31,11 @@ async def ask(step: Step, run: str, asked: Asked) -> Ended:
     request, acknowledged = exchange / "request.json", exchange / "acknowledged"
     tool = await step.run(
         run,
-        courier.command(asked.argv, stdin=str(request)),
+        courier.command(asked.argv, stdin=str(request), counter=str(acknowledged)),
         cwd=work,
         env=environment(step, asked, request=request, acknowledged=acknowledged),
         secret_env=secrets,
+        repeatable=repeatable,
     )
     return await _Listener(step, asked, acknowledged).hear(tool)
 
@@ -84,8 +89,6 @@ def _prepare(exchange: Path, work: Path, request: dict[str, Json]) -> None:
     work.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     exchange.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     write_whole(exchange / "request.json", json.dumps(request, ensure_ascii=False).encode())
-    if not (exchange / "acknowledged").exists():
-        write_whole(exchange / "acknowledged", b"0\n")
 
 
 def _acknowledge(path: Path, count: int) -> None:

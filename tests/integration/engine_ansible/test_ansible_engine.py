@@ -131,7 +131,9 @@ async def test_a_failed_task_is_told_precisely_and_leaves_something(
   - name: Fall over
     ansible.builtin.shell: echo deep trouble >&2; exit 3
 """
-    result = await harness.apply({"destroy": "none"}, {"playbook": folders("bad", site_yml=tasks)})
+    result = await harness.apply(
+        {"destroy": "none"}, {"playbook": folders("bad", site_yml=tasks) / "site.yml"}
+    )
     gone = await harness.destroy(result.handle)
 
     assert result.outcome == diagnostic_pb2.OUTCOME_FAILED_PARTIAL

@@ -20,6 +20,8 @@ async def cancel_stops_work(probe: Probe) -> None:
     """CancelStep of running work answers `signalled`, and the work ends in one result: CANCELLED."""
     work, stream = await probe.begin(probe.sample("slow"))
     answer = await probe.cancel(work)
+    if not answer.signalled:
+        await probe.still_running(work)
     require(answer.signalled, "CancelStep of running work does not say `signalled`")
     await stream.rest()
     outcome = stream.result.outcome if stream.result is not None else None
@@ -119,6 +121,7 @@ async def destroy_clears_a_failure(probe: Probe) -> None:
 async def destroy_ends_running_work(probe: Probe) -> None:
     """Destroy of work whose Apply still runs leaves nothing, and the Apply does not succeed later."""
     work, stream = await probe.begin(probe.sample("slow"))
+    await probe.still_running(work)
     success(await probe.destroy(work, work.handle), "Destroy of running work")
     await stream.rest()
     require(not succeeded(stream), "an Apply succeeded although its work was destroyed meanwhile")

@@ -77,8 +77,11 @@ async def expect_closed(probe: Probe, work: Work, closer: str, *, token: int) ->
 async def newest_token_takes_the_stream(probe: Probe) -> None:
     """The stream of the newest token displaces older ones: they end with ABORTED and without a result."""
     work, older = await probe.begin(probe.sample("slow"))
-    newer = await probe.apply(work, token=work.next_token())
-    success(newer, "the stream of the newest token")
+    call = probe.call(work.work_id, token=work.next_token())
+    newer = probe.open(work, probe.apply_request(work.sample, call))
+    await newer.until("accepted")
+    await probe.still_running(work)
+    success(await newer.rest(), "the stream of the newest token")
     require(newer.reattached, "the stream of the newest token is not `reattached`")
     await older.rest()
     require(not older.of("result"), "the older stream got the result although a newer one had come")

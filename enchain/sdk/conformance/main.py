@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if not args.address:
         parser.error("the address of the engine server is missing: HOST:PORT")
+    if (args.tls_cert is None) != (args.tls_key is None) or (args.tls_ca and not args.tls_cert):
+        parser.error("--tls-cert and --tls-key go together")
     known = {check.name for check in suite.CHECKS}
     if unknown := sorted(set(args.only) - known):
         parser.error(f"there is no check {unknown[0]!r}; --list names them")
@@ -46,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.report:
             Path(args.report).write_text(report.to_json())
     except (EnchainError, OSError) as error:
-        remedy = error.remedy if isinstance(error, EnchainError) else ""
-        sys.stderr.write(f"{parser.prog}: {error}. {remedy}\n".replace(".. ", ". "))
+        told = f"{error.message}. {error.remedy}" if isinstance(error, EnchainError) else str(error)
+        sys.stderr.write(f"{parser.prog}: {told.strip()}\n")
         return 2
     return 0 if report.conforms else 1
 
@@ -84,7 +86,7 @@ async def _run(args: argparse.Namespace) -> Report:
     if args.artifacts:
         await _store(inputs, Path(args.artifacts))
     options = Options(restart=_restart(args), drain=not args.no_drain, timeout_seconds=args.timeout)
-    tls = TlsFiles(args.tls_cert, args.tls_key, args.tls_ca) if args.tls_cert and args.tls_key else None
+    tls = TlsFiles(args.tls_cert, args.tls_key, args.tls_ca) if args.tls_cert else None
     channel = open_channel(args.address, tls=tls, local_pool=True, traced=False)
     clock = SystemClock()
     try:

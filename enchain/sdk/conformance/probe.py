@@ -267,6 +267,15 @@ class Probe:
         call = self.call(work.work_id, token=work.token)
         return await self.caller.observe(engine_pb2.ObserveRequest(call=call, handle=handle))
 
+    async def still_running(self, work: Work) -> None:
+        """Go on only while work runs: a machine that is busy may take longer to ask than work takes.
+
+        Raises:
+            SkippedError: It has ended.
+        """
+        if (await self.get_step(work)).state == engine_pb2.GetStepResponse.STATE_FINISHED:
+            raise SkippedError(f"`{work.sample.name}` ended before the check could meet it running")
+
     async def until_finished(self, work: Work) -> engine_pb2.GetStepResponse:
         """Ask how the work stands until it runs no longer."""
         running = engine_pb2.GetStepResponse.STATE_RUNNING

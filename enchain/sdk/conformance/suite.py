@@ -32,6 +32,9 @@ CHECKS: tuple[Check, ...] = tuple(
 )
 """All checks, in the order in which they run."""
 
+REACH_SECONDS = 10.0
+"""How long the suite tries to reach the engine server at first."""
+
 
 async def run(
     caller: Caller,
@@ -70,11 +73,14 @@ async def run(
 
 async def _first_fault(probe: Probe) -> str:
     """Shake hands before all else; answer why that cannot be done, or nothing."""
+    patience = min(REACH_SECONDS, probe.options.timeout_seconds)
     try:
-        async with asyncio.timeout(probe.options.timeout_seconds):
+        async with asyncio.timeout(patience):
             await probe.shake_hands()
-    except (RefusedError, TimeoutError) as error:
-        return str(error) or "the engine server cannot be reached"
+    except RefusedError as error:
+        return str(error)
+    except TimeoutError:
+        return f"the engine server could not be reached within {patience:g} s"
     return ""
 
 

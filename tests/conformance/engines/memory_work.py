@@ -1,6 +1,7 @@
 """How the in-memory engine does a key: handle, time, effect, result; stopped by a cancel or its deadline."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -61,7 +62,8 @@ class MemoryWork:
 
     async def _beat(self, entry: Entry) -> None:
         while not self._wrong("heartbeats-come"):
-            await asyncio.sleep(self._heartbeat_seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), self._heartbeat_seconds)
             entry.publish(engine_pb2.StepEvent(heartbeat=engine_pb2.Heartbeat()))
 
     async def _destroy(self, place: Place, *, blind: bool) -> Result:

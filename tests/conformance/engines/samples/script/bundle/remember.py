@@ -2,10 +2,11 @@
 
 import json
 import os
+import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 FILE = Path("name.json")
 
@@ -18,14 +19,15 @@ def answer(kind: str, **fields: object) -> None:
 
 def standing() -> str | None:
     """Answer the name that is remembered."""
-    return json.loads(FILE.read_text())["name"] if FILE.exists() else None
+    return str(json.loads(FILE.read_text())["name"]) if FILE.exists() else None
 
 
-def make(inputs: dict) -> None:
+def make(inputs: dict[str, Any]) -> None:
     """Remember."""
     answer("handle", data={"file": str(FILE.absolute())})
-    print("the token is", os.environ.get("SECRET_TOKEN", "missing"))
-    time.sleep(inputs.get("seconds", 0))
+    sys.stdout.write(f"the token is {os.environ.get('SECRET_TOKEN', 'missing')}\n")
+    sys.stdout.flush()
+    subprocess.run(["sleep", str(inputs.get("seconds", 0))], check=True)
     FILE.write_text(json.dumps({"name": inputs["name"]}))
     if inputs.get("fail"):
         answer("diagnostic", summary="it was asked to fail", code="ASKED_TO")
@@ -35,7 +37,7 @@ def make(inputs: dict) -> None:
     answer("result", ok=True, outputs=outputs)
 
 
-def look(asked: dict) -> None:
+def look(asked: dict[str, Any]) -> None:
     """Say what would change, or what differs."""
     name = standing()
     if asked["destroys"]:

@@ -6,7 +6,7 @@ resource "terraform_data" "site" {
   input = var.name
 
   provisioner "local-exec" {
-    command = "sleep 0.8"
+    command = "sleep 1.2"
   }
 }
 

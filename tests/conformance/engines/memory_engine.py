@@ -51,7 +51,7 @@ class MemoryEngine(engine_pb2_grpc.ProvisioningEngineServicer):
         self.address = ""
         self._fault = fault
         self._capabilities = capabilities
-        self._draining = False
+        self.draining = False
         self._work = MemoryWork(memory, self.wrong, HEARTBEAT_SECONDS)
 
     def wrong(self, check: str) -> bool:
@@ -86,7 +86,7 @@ class MemoryEngine(engine_pb2_grpc.ProvisioningEngineServicer):
                 address=self.address,
                 scope="memory",
                 capacity=4,
-                state=states.STATE_DRAINING if self._draining else states.STATE_READY,
+                state=states.STATE_DRAINING if self.draining else states.STATE_READY,
                 capabilities=self._capabilities,
                 artifact_inputs=["file"],
                 handle_schemas=["memory/1"],
@@ -244,7 +244,7 @@ class MemoryEngine(engine_pb2_grpc.ProvisioningEngineServicer):
     ) -> engine_pb2.DrainResponse:
         """Take no new work from now on."""
         del request, context
-        self._draining = True
+        self.draining = True
         places = self.memory.places.values()
         running = sum(entry.running for place in places for entry in place.entries.values())
         return engine_pb2.DrainResponse(running=running)
@@ -325,7 +325,7 @@ class MemoryEngine(engine_pb2_grpc.ProvisioningEngineServicer):
             raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, "PLAN_STALE", "plan again")
 
     def _check_room(self) -> None:
-        if self._draining and not self.wrong("drain-refuses-new-work-only"):
+        if self.draining and not self.wrong("drain-refuses-new-work-only"):
             raise RefusedError(grpc.StatusCode.UNAVAILABLE, "DRAINING", "it drains")
 
     def _is_fresh(self, place: Place, request: engine_pb2.ApplyRequest) -> bool:

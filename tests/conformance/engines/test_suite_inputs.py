@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from enchain.artifacts.packing import digest_of, pack
 from enchain.chains.errors import InvalidArgumentError
 from enchain.chains.values import EngineVariable, SecretRef, TemplateText
-from enchain.sdk.conformance.samples import read
+from enchain.sdk.conformance import suite
+from enchain.sdk.conformance.samples import NAMES, read
 
 DIGEST = "sha256:" + "0" * 64
+PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 
 
 def test_a_sample_takes_the_shared_artifacts_unless_it_has_its_own() -> None:
@@ -74,3 +77,22 @@ def test_what_is_wrong_with_a_file_is_told_precisely(document: object, told: str
         read(document)
 
     assert told in caught.value.message
+
+
+def test_the_page_names_every_check_with_its_rule() -> None:
+    rows = [line.split(" | ")[:2] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    told = {name.strip("|` "): rule for name, rule in rows}
+
+    assert {check.name: told.get(check.name) for check in suite.CHECKS} == {
+        check.name: check.rule for check in suite.CHECKS
+    }
+
+
+def test_the_sample_file_on_the_page_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "module").mkdir()
+    block = PAGE.read_text().partition("```yaml\n")[2].partition("```")[0]
+
+    inputs = read(yaml.safe_load(block), directory=tmp_path)
+
+    assert list(inputs.samples) == list(NAMES)
+    assert inputs.wrong[0].path == "inputs.colour"

@@ -4,6 +4,8 @@ import pytest
 
 from enchain.sdk.conformance import suite
 from enchain.sdk.conformance.samples import read_file
+from tests.conformance.engines.half_wrong_engines import VARIANTS
+from tests.conformance.engines.memory_engine import ALL, MemoryEngine
 from tests.conformance.engines.suite_runs import SAMPLES, broken, run_suite
 from tests.conformance.engines.wrong_engines import ServedEngine
 
@@ -32,5 +34,16 @@ async def test_a_check_finds_the_engine_that_breaks_its_rule(name: str) -> None:
     served = ServedEngine(name, ()) if name == NO_CAPABILITIES else ServedEngine(name)
     async with served as engine:
         report = await run_suite(engine.address, INPUTS, restart=engine.restart, only=[name])
+
+    assert [(verdict.name, verdict.status) for verdict in report.checks] == [(name, "failed")]
+
+
+@pytest.mark.parametrize(("name", "kind"), VARIANTS)
+async def test_a_check_finds_the_engine_that_breaks_half_its_rule(
+    name: str, kind: type[MemoryEngine]
+) -> None:
+    capabilities = () if name == NO_CAPABILITIES else ALL
+    async with ServedEngine(capabilities=capabilities, kind=kind) as engine:
+        report = await run_suite(engine.address, INPUTS, only=[name])
 
     assert [(verdict.name, verdict.status) for verdict in report.checks] == [(name, "failed")]

@@ -19,11 +19,16 @@ class ServedEngine:
     Args:
         fault: Name of the check that has to find what is wrong with it; empty for an engine without fault.
         capabilities: What it declares.
+        kind: The engine, where it is a variant of the one in memory.
     """
 
     def __init__(
-        self, fault: str = "", capabilities: tuple[registry_pb2.Capability.ValueType, ...] = ALL
+        self,
+        fault: str = "",
+        capabilities: tuple[registry_pb2.Capability.ValueType, ...] = ALL,
+        kind: type[MemoryEngine] = MemoryEngine,
     ) -> None:
+        self._kind = kind
         self.address = "127.0.0.1:0"
         self._fault = fault
         self._capabilities = capabilities
@@ -50,7 +55,7 @@ class ServedEngine:
         await self._start()
 
     async def _start(self) -> None:
-        self._engine = MemoryEngine(self._memory, self._fault, self._capabilities)
+        self._engine = self._kind(self._memory, self._fault, self._capabilities)
         limit = -1 if self._fault == "oversize-request-is-refused" else REQUEST_BYTES_MAX
         self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", limit)])
         engine_pb2_grpc.add_ProvisioningEngineServicer_to_server(self._engine, self._server)

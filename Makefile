@@ -50,6 +50,10 @@ test: ## every test, on real etcd and real Terraform (under 10 minutes on 2 core
 
 SOAK_SCALE ?= full
 
+.PHONY: conformance
+conformance: ## every engine of ours through the whole conformance suite, Ansible included (some 5 minutes)
+	ENCHAIN_CONFORMANCE=full $(PY) -m pytest -q tests/conformance/engines/test_our_engines.py
+
 .PHONY: soak
 soak: ## what takes longer: 50 followers (SOAK_SCALE=small for less)
 	$(PY) benchmarks/follow.py --loops 50 --changes $(if $(filter small,$(SOAK_SCALE)),60,200)

@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV ?= .venv
 PY := $(shell test -x $(VENV)/bin/python && echo $(VENV)/bin/python || echo python3)
+# protoc finds its plugins on PATH; this is what activating the environment would do.
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 PROTOS := $(shell find protos/enchain -name '*.proto' | sort)
 SERVICES := $(shell grep -l '^service ' $(PROTOS))
 PACKAGES := enchain controlplane dataplane

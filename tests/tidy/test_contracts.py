@@ -30,7 +30,8 @@ def test_the_protos_keep_the_lint_rules() -> None:
 def test_the_generated_code_is_fresh(tmp_path: Path) -> None:
     protos = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "protos" / "enchain").rglob("*.proto"))
     services = [p for p in protos if "\nservice " in (ROOT / p).read_text()]
-    protoc = (sys.executable, "-m", "grpc_tools.protoc", "-I", "protos")
+    plugins = [f"--plugin={SCRIPTS / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    protoc = (sys.executable, "-m", "grpc_tools.protoc", "-I", "protos", *plugins)
     messages = _run(*protoc, f"--python_out={tmp_path}", f"--mypy_out=quiet:{tmp_path}", *protos)
     stubs = _run(*protoc, f"--grpc_python_out={tmp_path}", f"--mypy_grpc_out=quiet:{tmp_path}", *services)
     assert (messages.returncode, stubs.returncode) == (0, 0), messages.stderr + stubs.stderr

@@ -50,21 +50,22 @@ check: ## lint, types, import contracts, protos, sizes
 test: ## every test, on real etcd and real Terraform (under 10 minutes on 2 cores)
 	$(PY) -m pytest -q
 
-SOAK_SCALE ?= full
-
 .PHONY: conformance
 conformance: ## every engine of ours through the whole conformance suite, Ansible included (some 5 minutes)
 	ENCHAIN_CONFORMANCE=full $(PY) -m pytest -q tests/conformance/engines/test_our_engines.py
 
-.PHONY: soak
-soak: ## what takes longer: 50 followers (SOAK_SCALE=small for less)
-	$(PY) benchmarks/follow.py --loops 50 --changes $(if $(filter small,$(SOAK_SCALE)),60,200)
-
 FOLLOW_RUNS ?= 1000
 
 .PHONY: follow-suite
-follow-suite: ## followers under every fault, on real etcd, then recovery times (about 20 minutes; FOLLOW_RUNS=40 for less)
+follow-suite: ## followers under every fault, on real etcd, then recovery times (FOLLOW_RUNS=40 for less)
 	$(PY) -m benchmarks.follow_suite --runs $(FOLLOW_RUNS)
+
+SOAK_SCALE ?= full
+
+.PHONY: soak
+soak: ## what takes longer: 50 followers, seeded faults (SOAK_SCALE=small for less)
+	$(PY) benchmarks/follow.py --loops 50 --changes $(if $(filter small,$(SOAK_SCALE)),60,200)
+	$(PY) -m benchmarks.follow_suite --faults $(if $(filter small,$(SOAK_SCALE)),2 --runs 40,30 --runs 1000)
 
 .PHONY: demo
 demo: $(VENV)/.ready ## the whole story on this machine, in under 5 minutes

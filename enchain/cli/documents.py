@@ -188,7 +188,7 @@ def _packed(item: Parsed, path: str, source: str) -> bytes:
             item.document.line_of(place),
             spell(place),
             f"{source} cannot be sent: {error}",
-            "Name a folder, relative to the document.",
+            "Name a folder or a file, relative to the document.",
         ) from error
 
 

@@ -77,7 +77,9 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"the launch was withdrawn: {error}", file=sys.stderr)  # noqa: T201 - its only voice
         return _WITHDRAWN
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores them, and exec would keep that
+    # The interpreter ignores the first two, a shell that starts the engine in the background the others, and
+    # exec would keep that: such a service could not be asked to stop.
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, _environment())  # noqa: S606 - no shell is the point

@@ -58,7 +58,7 @@ async def test_a_service_that_is_never_to_be_restarted_rests(instance: Instance,
 async def test_a_service_that_ends_well_rests_when_only_failures_count(
     instance: Instance, scope: Path
 ) -> None:
-    counting = "import select; open('starts','a').write('x'); select.select([], [], [], 0.4)"
+    counting = "import select; open('starts','a').write('x'); select.select([], [], [], 1.5)"
     inputs = {
         "run": [sys.executable, "-c", counting],
         "restart": {"policy": "on-failure", "backoff": "10ms"},
@@ -73,7 +73,7 @@ async def test_a_service_that_ends_well_rests_when_only_failures_count(
 async def test_a_service_that_keeps_failing_is_given_up_after_its_number_of_restarts(
     instance: Instance, scope: Path
 ) -> None:
-    failing = "import select; open('starts','a').write('x'); select.select([], [], [], 0.4); exit(1)"
+    failing = "import select; open('starts','a').write('x'); select.select([], [], [], 1.5); exit(1)"
     inputs = {
         "run": [sys.executable, "-c", failing],
         "restart": {"policy": "on-failure", "max": 2, "backoff": "10ms"},

@@ -67,6 +67,12 @@ soak: ## what takes longer: 50 followers, seeded faults (SOAK_SCALE=small for le
 	$(PY) benchmarks/follow.py --loops 50 --changes $(if $(filter small,$(SOAK_SCALE)),60,200)
 	$(PY) -m benchmarks.follow_suite --faults $(if $(filter small,$(SOAK_SCALE)),2 --runs 40,30 --runs 1000)
 
+SEEDS ?= 10000
+
+.PHONY: simulate
+simulate: ## routers, journal and engine ledgers in virtual time under seeded faults (SEEDS=1000 for less)
+	$(PY) -m tests.simulation --seeds $(SEEDS)
+
 .PHONY: demo
 demo: $(VENV)/.ready ## the whole story on this machine, in under 5 minutes
 	$(VENV)/bin/python -m examples.demo

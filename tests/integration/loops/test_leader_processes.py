@@ -53,8 +53,8 @@ async def test_a_leader_killed_amid_folding_leaves_nothing_undone_and_nothing_tw
 
     await first.kill()
 
-    await writing
     assert 0 < (await learned(store)).requests < ENTRIES, "it was killed before it had folded all"
+    await writing
     await eventually(lambda: _folded(store, ENTRIES), within=30)
     assert await leading(store) == second.name
     assert list((await learned(store)).provisions) == [100] * (ENTRIES // 100)
@@ -68,8 +68,8 @@ async def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_is_thawed(
 
     first.freeze()
 
-    await writing
     assert 0 < (await learned(store)).requests < ENTRIES, "it was frozen before it had folded all"
+    await writing
     await eventually(lambda: _folded(store, ENTRIES), within=30)
     assert await leading(store) == second.name
     before = (await store.status()).revision

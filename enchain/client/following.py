@@ -81,6 +81,7 @@ class _Following:
 
     Attributes:
         heard: When a router last said anything.
+        unheard: How many were asked since, in vain.
         met: Some router has answered.
         broken: Why the stream before ended; None at first.
         over: Nothing more is to come.
@@ -91,6 +92,7 @@ class _Following:
     attachment: Attachment
     patience_seconds: float
     heard: float
+    unheard: int = 0
     met: bool = False
     broken: EnchainError | None = None
     over: bool = False
@@ -126,7 +128,10 @@ class _Following:
             UnavailableError: No router was heard of for too long.
         """
         limit = self.patience_seconds if self.met else min(self.patience_seconds, FIRST_PATIENCE_SECONDS)
-        if time.monotonic() - self.heard >= limit:
+        self.unheard += 1
+        # A single router that stands still can use up all patience: the others are asked in any case.
+        in_vain = self.unheard >= len(self.routers.addresses)
+        if in_vain and time.monotonic() - self.heard >= limit:
             raise self._given_up() from self.broken
         self.attachment = self.attachment.failed()
         self.routers.next()
@@ -160,7 +165,7 @@ class _Following:
         self.broken = error
 
     def _hear(self) -> None:
-        self.heard, self.met = time.monotonic(), True
+        self.heard, self.unheard, self.met = time.monotonic(), 0, True
 
     def _given_up(self) -> UnavailableError:
         told = self.broken.message if self.broken else ""

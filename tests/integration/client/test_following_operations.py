@@ -166,6 +166,24 @@ async def test_a_client_that_finds_no_router_at_all_says_where_it_looked() -> No
         assert "ENCHAIN_ROUTERS" in caught.value.remedy
 
 
+async def test_a_router_that_stands_still_does_not_use_up_the_patience_for_the_others() -> None:
+    script = Script()
+    await script.tell(admitted(), ended())
+
+    def keep_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    connections: list[asyncio.StreamWriter] = []
+    frozen = await asyncio.start_server(keep_silent, "127.0.0.1", 0)
+    address = f"127.0.0.1:{frozen.sockets[0].getsockname()[1]}"
+    async with frozen, routers(script) as (first, _):
+        async with Client(routers=[address, first.address], patience_seconds=0.01) as client:
+            assert words(await gather(client.provision("site"), [])) == ["1 admitted", "2 ended"]
+        for connection in connections:
+            connection.transport.abort()
+    assert connections
+
+
 async def test_a_call_goes_to_the_next_router_where_one_is_dead() -> None:
     async with routers(Script()) as (first, second), client_of(first, second) as client:
         await first.die()

@@ -1,0 +1,53 @@
+# A thing made by Terraform. The tool beneath writes in the witness what it does.
+
+variable "world" {
+  type = string
+}
+
+variable "work" {
+  type = string
+}
+
+variable "round" {
+  type = string
+}
+
+variable "seconds" {
+  type = number
+}
+
+resource "terraform_data" "thing" {
+  triggers_replace = [var.round]
+  input = {
+    world   = var.world
+    work    = var.work
+    round   = var.round
+    effects = abspath("${path.module}/effects.py")
+  }
+
+  provisioner "local-exec" {
+    command = "exec python3 \"$EFFECTS\" \"$WORLD\" \"$WORK\" apply \"$ROUND\" \"$TAKES\""
+    environment = {
+      EFFECTS = self.input.effects
+      WORLD   = self.input.world
+      WORK    = self.input.work
+      ROUND   = self.input.round
+      TAKES   = var.seconds
+    }
+  }
+
+  provisioner "local-exec" {
+    when    = destroy
+    command = "exec python3 \"$EFFECTS\" \"$WORLD\" \"$WORK\" destroy \"$ROUND\" 0"
+    environment = {
+      EFFECTS = self.input.effects
+      WORLD   = self.input.world
+      WORK    = self.input.work
+      ROUND   = self.input.round
+    }
+  }
+}
+
+output "round" {
+  value = terraform_data.thing.output.round
+}

@@ -84,8 +84,16 @@ class _Judgement:
         return batch.events == difference(self._state, state, batch.revision)
 
     def _reachable(self, life: int) -> bool:
-        """Say whether a follower at this position may be in a life: it is, or sees no difference so far."""
-        return life in self._fitting or any(self._position < self._shared[n][life] for n in self._fitting)
+        """Say whether a follower at this position may be in a life: it is, or there is nothing to tell it.
+
+        So it is where the lives are still the same, and where they came to the same again: a key that was
+        deleted in both, at whatever revisions.
+        """
+        return (
+            life in self._fitting
+            or any(self._position < self._shared[n][life] for n in self._fitting)
+            or self._state == self._lives[life].state_at(self._position)
+        )
 
     def _after(self, life: int) -> Batch | None:
         """Answer the batch that comes next in a life; remembers where it looked last."""

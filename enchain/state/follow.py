@@ -107,20 +107,36 @@ async def follow(
 async def _confirm(store: Store, prefix: str, position: Position) -> None:
     """Make sure, before going on, that the store still is the one whose revision the position is.
 
+    Ids do not tell: a store that was restored from a backup keeps them, and may have written other things at
+    the same revisions since. So the key that was written last must still be there, as it was. Where it was
+    written at the position's very revision that is enough; else something may have come or gone between, and
+    the names and revisions of all keys must be the same too. Reading all values would tell even more, but
+    many followers lose their connections at once, and etcd has better to do then.
+
     Raises:
         DisplacedError: It is another one, or was restored from a backup.
         CompactedError: It cannot be told any more; the watch might have gone on, but a list is sure.
     """
     witness = position.witness
-    name = prefix if witness is None else witness.key
     try:
-        listing = await store.list(name, revision=position.revision, keys_only=witness is None)
+        if witness is not None:
+            found = await store.list(witness.key, revision=position.revision)
+            if found.cluster_id != position.cluster_id or found.items != (witness,):
+                raise _another(position)
+        if witness is None or witness.mod_revision != position.revision:
+            found = await store.list(prefix, revision=position.revision, keys_only=True)
+            if found.cluster_id != position.cluster_id or not position.holds_the_same_keys(found):
+                raise _another(position)
     except UnavailableError as error:
         if error.reason == "STORE_BEHIND":
             raise DisplacedError(f"the store has lost revision {position.revision}") from error
         raise
-    if not position.knows_again(listing):
-        raise DisplacedError(f"the store has another revision {position.revision} than was delivered")
+
+
+def _another(position: Position) -> DisplacedError:
+    return DisplacedError(
+        f"at revision {position.revision} the store holds something else than was delivered"
+    )
 
 
 async def _watch_on(

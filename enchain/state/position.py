@@ -72,21 +72,11 @@ class Position:
 
     @property
     def witness(self) -> KeyValue | None:
-        """A key that the position's revision wrote; None where it wrote none here, or deleted one."""
-        return next((item for item in self.items.values() if item.mod_revision == self.revision), None)
+        """The key that was written last of those that there are, by which one knows a store again."""
+        return max(self.items.values(), key=lambda item: (item.mod_revision, item.key), default=None)
 
-    def knows_again(self, listing: Listing) -> bool:
-        """Say whether a store is still the one that was followed, by what it held at the position's revision.
-
-        Ids do not tell: a store that was restored from a backup keeps them, and may have written other
-        things at the same revisions meanwhile. A key that was written at this very revision is witness
-        enough; without one, all keys are compared, of which the list needs no values.
-        """
-        witness = self.witness
-        if listing.cluster_id != self.cluster_id:
-            return False
-        if witness is not None:
-            return listing.items == (witness,)
+    def holds_the_same_keys(self, listing: Listing) -> bool:
+        """Say whether a list, values left out, has the same keys with the same revisions."""
         return sorted(map(_identity, listing.items)) == sorted(map(_identity, self.items.values()))
 
     def advance(self, batch: Batch) -> Batch | None:

@@ -86,6 +86,14 @@ def test_a_follower_that_had_seen_nothing_of_what_is_lost_may_simply_go_on() -> 
     assert verdict(GOOD[0], *RESTORED.batches[1:], lives=(LIFE, RESTORED)) == ""
 
 
+def test_a_follower_may_go_on_where_two_lives_came_to_the_same() -> None:
+    deleted_in_both = Life([one(A2), one(deleted("/r/a", 3)), one(put("/r/a", 9))])
+    lives = (Life([one(A2), one(deleted("/r/a", 4))]), deleted_in_both)
+
+    assert verdict(listed(2, A2), one(deleted("/r/a", 4)), one(put("/r/a", 9)), lives=lives) == ""
+    assert "came" in verdict(listed(2, A2), one(put("/r/a", 9)), lives=lives)
+
+
 def test_lives_are_the_same_up_to_their_first_difference() -> None:
     assert shared_up_to(LIFE, RESTORED) == 3
     assert shared_up_to(LIFE, Life(LIFE.batches[:2])) == 4

@@ -239,6 +239,27 @@ async def test_a_restored_store_is_noticed_also_where_nothing_was_written_at_the
     assert (found.resync, found.revision, told(found)) == (True, newest, [("put", "new", b"1")])
 
 
+async def test_a_restored_store_in_which_the_lost_change_was_made_anew_otherwise_is_noticed(
+    memory: MemoryStore, cuttable: CutStore, follower: Follower
+) -> None:
+    """Key, revisions and version are the same then; the value is not."""
+    await write(memory, kept="1")
+    backup = memory.backup()
+    lost = await write(memory, a="lost")
+    await put(memory, [Put("/elsewhere/", b"")])
+    await follower.delivered(1)
+    cuttable.cut()
+    memory.restore(backup)
+    assert await write(memory, a="anew") == lost
+    for _ in range(10):
+        await put(memory, [Put("/elsewhere/", b"")])
+    cuttable.mend()
+
+    (found,) = (await follower.delivered(2))[1:]
+
+    assert (found.resync, told(found)) == (True, [("put", "a", b"anew")])
+
+
 @pytest.mark.parametrize("last", ["put", "delete", "elsewhere"])
 async def test_a_store_that_is_still_the_same_is_not_listed_again(
     memory: MemoryStore, cuttable: CutStore, follower: Follower, last: str

@@ -87,9 +87,6 @@ def _window(statistics: Statistics, minutes: Sequence[int]) -> range:
 
 def _moved(statistics: Statistics, name: str, window: range) -> list[int]:
     """The counts of one list, moved to a window."""
-    counts = [0] * len(window)
-    first = _minute(statistics.first_minute)
-    for minute, count in enumerate(getattr(statistics, name), first):
-        if minute in window:
-            counts[minute - window.start] = count
-    return counts
+    moved = window.start - _minute(statistics.first_minute)
+    counts = [0] * -moved + list(getattr(statistics, name))[max(moved, 0) :]
+    return (counts + [0] * len(window))[: len(window)]

@@ -18,8 +18,8 @@ Entry = operation_pb2.OutboxEntry
 ENTRIES_MAX = 50
 """Entries of one batch. Each takes a compare and a deletion, and etcd takes 128 of each."""
 
-PLACES_MAX = 64
-"""Statistics that one batch may write; each takes a compare and a put. With the fence that is 115 of 128."""
+PLACES_MAX = 32
+"""Statistics that one batch may write; each takes a compare and a put, and milliseconds to be spelled out."""
 
 AHEAD_MAX = timedelta(hours=1)
 """How far a router's clock may be ahead. One date far off would push every count out of a window."""
@@ -56,7 +56,9 @@ def places(readers: Sequence[Reader], entry: Entry) -> list[Place]:
     Raises:
         MalformedError: A reader cannot make sense of it, or it adds to more than a transaction may write.
     """
-    found = [Place(reader.name, subject) for reader in readers for subject in reader.subjects(entry)]
+    found = [
+        Place(reader.name, subject) for reader in readers for subject in sorted({*reader.subjects(entry)})
+    ]
     if len(found) > PLACES_MAX:
         raise MalformedError(f"the entry adds to {len(found)} statistics", reason="TOO_MANY_STATISTICS")
     return found

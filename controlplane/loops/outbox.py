@@ -22,6 +22,7 @@ from google.protobuf.message import Message
 from controlplane.loops import folding, refusing
 from controlplane.loops.folding import ENTRIES_MAX, Place
 from controlplane.loops.leadership import LeadershipLostError
+from controlplane.loops.parsed import Parsed
 from controlplane.loops.pending import Pending
 from controlplane.loops.readers import Reader
 from enchain.chains.errors import EnchainError, ExhaustedError, MalformedError, UnsettledError
@@ -32,7 +33,7 @@ from enchain.process.telemetry import meter
 from enchain.state import keys
 from enchain.state.codec import decode, encode
 from enchain.state.follow import follow, full_jitter
-from enchain.state.store import Delete, Get, KeyValue, Op, Put, Store, Txn, unchanged
+from enchain.state.store import Delete, Get, KeyValue, Put, Store, Txn, unchanged
 from enchain.v1 import operation_pb2
 
 SWEEP_SECONDS = 60.0
@@ -72,6 +73,23 @@ class Waiting:
     places: tuple[Place, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A statistic as it was read: its mod revision, and what it says."""
+
+    revision: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What folding a batch does: the transaction, and what its puts say."""
+
+    txn: Txn
+    puts: tuple[Put, ...]
+    messages: tuple[Message, ...]
+
+
 class OutboxLoop:
     """Folds the outbox for all its readers.
 
@@ -96,6 +114,7 @@ class OutboxLoop:
     ) -> None:
         self._readers = tuple(readers)
         self._kinds = {reader.name: reader.kind for reader in readers}
+        self._parsed = Parsed()
         self._clock = clock
         self._rng = rng
         self._gather_seconds = gather_seconds
@@ -178,11 +197,13 @@ class OutboxLoop:
         while batch:
             known = await self._known(store, batch)
             try:
-                txn = self._transaction(batch, known)
+                folded = self._fold_into(known, batch)
             except Exception as error:  # noqa: BLE001 - whatever a reader trips over is set aside
                 await self._isolate(store, batch, error)
                 return
-            if await self._commit(store, txn, batch):
+            if await self._commit(store, folded.txn, batch):
+                for put, message in zip(folded.puts, folded.messages, strict=True):
+                    self._parsed.note(put.key, put.value, message)
                 _transactions.add(1)
                 _folded.add(len(batch))
                 return
@@ -191,41 +212,39 @@ class OutboxLoop:
             await self._clock.sleep(full_jitter(failures, self._rng))
             batch = await self._standing(store, batch)
 
-    async def _known(self, store: Store, batch: Sequence[Waiting]) -> dict[Place, KeyValue | None]:
-        """Read the statistics that a batch adds to."""
+    async def _known(self, store: Store, batch: Sequence[Waiting]) -> dict[Place, Known]:
+        """Read the statistics that a batch adds to; what cannot be read is set aside and begun anew."""
         wanted = sorted({place for each in batch for place in each.places})
         items = await _read_all(store, [keys.learned(place.reader, place.subject) for place in wanted])
-        known = dict(zip(wanted, items, strict=True))
-        for place, item in known.items():
-            if item is not None and not _is_readable(self._kinds[place.reader], item):
-                fault = MalformedError("the statistics cannot be read", reason="MALFORMED_VALUE")
-                await refusing.set_aside(store, item, fault, self._clock.now())
-                known[place] = None
+        known: dict[Place, Known] = {}
+        for place, item in zip(wanted, items, strict=True):
+            if item is None:
+                continue
+            try:
+                message = self._parsed.message(self._kinds[place.reader], item.key, item.value)
+                known[place] = Known(item.mod_revision, message)
+            except MalformedError as error:
+                await refusing.set_aside(store, item, error, self._clock.now())
         return known
 
-    def _transaction(self, batch: Sequence[Waiting], known: dict[Place, KeyValue | None]) -> Txn:
+    def _fold_into(self, known: dict[Place, Known], batch: Sequence[Waiting]) -> Folded:
         """Say what folding a batch writes, and on what it rests.
 
         Raises:
             ExhaustedError: It is too large.
         """
-        statistics: dict[Place, Message] = {
-            place: decode(self._kinds[place.reader], item.value, key=item.key)
-            for place, item in known.items()
-            if item is not None
-        }
-        folded = folding.fold(self._readers, statistics, [each.entry for each in batch])
-        puts = [Put(keys.learned(p.reader, p.subject), encode(message)) for p, message in folded.items()]
+        statistics = {place: each.message for place, each in known.items()}
+        messages = folding.fold(self._readers, statistics, [each.entry for each in batch])
+        compares = [unchanged(each.item.key, each.item.mod_revision) for each in batch]
+        deletes = [Delete(each.item.key) for each in batch]
+        puts: list[Put] = []
+        for place, message in messages.items():
+            key = keys.learned(place.reader, place.subject)
+            compares.append(unchanged(key, known[place].revision if place in known else 0))
+            puts.append(Put(key, encode(message)))
         if sum(len(put.value) for put in puts) > TRANSACTION_BYTES_MAX:
             raise ExhaustedError("the statistics of one batch are too large for a transaction")
-        resting = {each.item.key: each.item for each in batch}
-        learned = {put.key: known[place] for put, place in zip(puts, folded, strict=True)}
-        compares = [
-            unchanged(key, item.mod_revision if item is not None else 0)
-            for key, item in {**resting, **learned}.items()
-        ]
-        success: list[Op] = [*puts, *(Delete(key) for key in resting)]
-        return Txn(tuple(compares), tuple(success))
+        return Folded(Txn(tuple(compares), (*puts, *deletes)), tuple(puts), tuple(messages.values()))
 
     async def _isolate(self, store: Store, batch: Sequence[Waiting], error: Exception) -> None:
         """Find the entry on which folding fails, set it aside, and fold the others."""
@@ -269,11 +288,3 @@ class OutboxLoop:
 async def _read_all(store: Store, names: Sequence[str]) -> tuple[KeyValue | None, ...]:
     """Read keys as they are at one revision; with a fenced store, within the term."""
     return (await store.commit(Txn(success=tuple(Get(name) for name in names)))).got
-
-
-def _is_readable(kind: type[Message], item: KeyValue) -> bool:
-    try:
-        decode(kind, item.value, key=item.key)
-    except MalformedError:
-        return False
-    return True

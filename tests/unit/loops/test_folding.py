@@ -9,6 +9,7 @@ from google.protobuf.wrappers_pb2 import Int64Value
 from controlplane.demand.request_rate import RequestRateReader
 from controlplane.loops import folding
 from controlplane.loops.folding import ENTRIES_MAX, PLACES_MAX, Place
+from controlplane.loops.parsed import Parsed
 from controlplane.loops.pending import Pending
 from enchain.chains.errors import MalformedError
 from enchain.state.store import OPS_MAX, Batch, Event, EventKind, KeyValue
@@ -23,7 +24,7 @@ class BucketReader:
     kind = Int64Value
 
     def subjects(self, each: Entry) -> Collection[str]:
-        return (str(each.bucket),) if each.bucket else ()
+        return (str(each.bucket),) * 2 if each.bucket else ()  # named twice, and counted once
 
     def empty(self, subject: str) -> Int64Value:
         del subject
@@ -117,3 +118,23 @@ def test_what_is_too_much_is_forgotten_and_a_sweep_asked_for() -> None:
     assert (len(pending), pending.sweep, pending.overflows) == (2, True, 1)
     pending.clear()
     assert (len(pending), pending.sweep) == (0, False)
+
+
+def test_a_value_is_parsed_once_and_known_by_its_bytes_alone() -> None:
+    parsed = Parsed()
+
+    parsed.note("key", b'{"tenant":"a"}', Entry(tenant="noted"))
+
+    parsed.message(Entry, "key", b'{"tenant":"a"}').tenant = "changed by a reader"
+    assert parsed.message(Entry, "key", b'{"tenant":"a"}').tenant == "noted"
+    assert parsed.message(Entry, "key", b'{"tenant":"b"}').tenant == "b"
+    assert parsed.message(operation_pb2.ActiveOperation, "key", b"{}") == operation_pb2.ActiveOperation()
+
+
+def test_what_was_parsed_is_forgotten_where_it_becomes_too_much() -> None:
+    parsed = Parsed(size_max=2)
+
+    for key in ("a", "b", "b", "c"):
+        parsed.note(key, b"{}", Entry())
+
+    assert len(parsed) == 1

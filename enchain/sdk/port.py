@@ -261,6 +261,8 @@ class Engine(ABC):
     secret_outputs: tuple[str, ...] = ()
     repeatable: bool = False
     """Doing a step again that was interrupted half-way is harmless, runs or no runs."""
+    only_runs: bool = False
+    """All that it makes is made by tools that `Step.run` starts: where none was begun, nothing was made."""
 
     async def start(self, host: Host) -> None:  # noqa: B027 - an engine with nothing to find leaves it out
         """Called once before the instance is announced: find what earlier instances left running."""

@@ -196,11 +196,14 @@ class Work:
     def _resumable(self, entry: Entry) -> bool:
         """Say whether calling the engine again can do no harm.
 
-        Destroying twice is harmless by contract. Runs are joined. And without a handle nothing was made.
+        Destroying twice is harmless by contract. Runs are joined. And without a handle nothing was made, nor
+        without a run where the engine makes nothing by itself.
         """
+        engine = self._workshop.engine
         return (
             self._task.destroys
-            or self._workshop.engine.repeatable
+            or engine.repeatable
+            or engine.only_runs
             or entry.handle is None
             or any_begun(self._paths.runs, self.call.key.text)
         )

@@ -59,6 +59,7 @@ class ScriptEngine(Engine):
         }
     )
     artifact_inputs = (_BUNDLE,)
+    only_runs = True  # the handle goes ahead of the script, and without the script nothing is made
     handle_schema = _HANDLE_SCHEMA
 
     async def schema(self, artifacts: Mapping[str, Path], steps: Sequence[str]) -> chain_pb2.EngineSchema:

@@ -182,6 +182,30 @@ async def test_work_interrupted_after_its_handle_is_unknown_and_never_repeated(t
     assert engine.calls == 1
 
 
+async def test_work_interrupted_before_its_run_is_done_where_only_runs_make_anything(tmp_path: Path) -> None:
+    entered = asyncio.Event()
+
+    async def act(step: Step) -> Any:
+        await step.handle({"id": "to be made"})
+        entered.set()
+        if engine.calls == 1:
+            await asyncio.Event().wait()
+        run = await step.run("tool", ["true"])
+        return {"code": (await run.wait()).returncode}
+
+    engine = ScriptedEngine(act)
+    engine.only_runs = True
+    async with EngineHarness(engine, scope=tmp_path) as first:
+        stream = await first.runner.apply(await first.apply_request())
+        await entered.wait()
+        del stream
+    async with EngineHarness(engine, scope=tmp_path, instance="second") as second:
+        result = await second.apply(token=2)
+
+    assert outputs_of(result) == {"code": 0}
+    assert engine.calls == 2
+
+
 async def test_work_interrupted_before_its_handle_made_nothing_and_is_done_again(tmp_path: Path) -> None:
     entered = asyncio.Event()
 

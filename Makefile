@@ -76,3 +76,10 @@ simulate: ## routers, journal and engine ledgers in virtual time under seeded fa
 .PHONY: demo
 demo: $(VENV)/.ready ## the whole story on this machine, in under 5 minutes
 	$(VENV)/bin/python -m examples.demo
+
+CHAOS_SCALE ?= full
+CHAOS_SEED ?= 1
+
+.PHONY: chaos
+chaos: ## 200 operations under 60 faults on real parts, ~6 minutes (CHAOS_SCALE=small: under a minute)
+	$(PY) -m benchmarks.chaos --scale $(CHAOS_SCALE) --seed $(CHAOS_SEED)

@@ -56,13 +56,18 @@ def judge(account: Account) -> list[str]:
 
 
 def _clients(account: Account) -> Iterator[str]:
-    """Every client that asks gets the outcome, and everybody gets the same."""
+    """Every client that asks gets the outcome, and everybody gets the same.
+
+    What is held ends as failed once another operation has deprovisioned what it left.
+    """
     newest = {told.operation: told for told in account.told if told.operation}
+    gone = {told.story for told in account.told if told.move == "deprovision" and told.as_meant}
     for told in account.told:
         if told.error or not told.state:
             yield f"the client of {told.story} {told.move} got no outcome: {told.error or told.state}"
     for name, told in newest.items():
-        if told.state and account.got.get(name) != told.state:
+        superseded = told.state == "STATE_HELD" and told.story in gone
+        if told.state and account.got.get(name) != ("STATE_FAILED" if superseded else told.state):
             yield f"{name} was told {told.state} and is {account.got.get(name)}"
 
 

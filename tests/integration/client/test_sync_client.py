@@ -59,16 +59,18 @@ async def test_refusals_are_raised_as_errors_of_enchain() -> None:
     assert await in_a_thread(Script(refusal=refusal), work) == "WORKLOAD_NOT_FOUND"
 
 
-async def test_a_stream_that_is_left_early_is_closed_with_it() -> None:
-    script = Script()
+async def test_a_stream_that_is_left_early_is_closed_at_once() -> None:
+    script, loop = Script(), asyncio.get_running_loop()
 
     def leave_by_breaking(client: SyncClient) -> None:
         for _ in client.provision("site"):
+            assert script.streams == 1
             break
         gc.collect()
+        closed = eventually(lambda: script.streams == 0)  # while the client itself is open
+        asyncio.run_coroutine_threadsafe(closed, loop).result()
 
     await in_a_thread(script, leave_by_breaking)
-    await eventually(lambda: script.streams == 0)
 
 
 async def test_a_client_that_is_closed_under_a_stream_leaves_nothing_open() -> None:

@@ -131,8 +131,7 @@ class Execution:
                 if event is not None:
                     await self._take(event)
         finally:
-            await self._drop_work()
-            self._drop_cancels()
+            await self._rest()
 
     async def _take(self, event: events.Event) -> None:
         now, jitter = self._means.clock.now(), self._means.rng.random()
@@ -183,10 +182,10 @@ class Execution:
             case WriteIntent() | Checkpoint():
                 await self._commit(self._checkpoint)
             case Hold():
-                self._drop_cancels()
+                await self._rest()
                 await self._commit(self._hold)
             case Finish():
-                self._drop_cancels()
+                await self._rest()
                 await self._commit(self._finish)
             case Choose():
                 await self._choose(effect)
@@ -297,8 +296,9 @@ class Execution:
         self._cancels.add(task)
         task.add_done_callback(self._cancels.discard)
 
-    def _drop_cancels(self) -> None:
+    async def _rest(self) -> None:
         """Ask nothing in the name of an operation that is given up: whoever goes on with it decides anew."""
+        await self._drop_work()
         for task in self._cancels:
             task.cancel()
 

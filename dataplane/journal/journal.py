@@ -240,13 +240,15 @@ class Journal:
         """Ask something of an operation's owner.
 
         Raises:
-            ConflictError: The operation has ended meanwhile.
+            ConflictError: The operation has ended or is held meanwhile: nobody would take the signal.
         """
         kind = operation_pb2.OperationSignal.Kind.Name(signal.kind).removeprefix("KIND_").lower()
         active = keys.active(name.operation)
         item = await self._store.get(active)
         if item is None:
             raise ConflictError(f"{name} has ended", reason="OPERATION_ENDED")
+        if decode(operation_pb2.ActiveOperation, item.value, key=active).held:
+            raise ConflictError(f"{name} is held", reason="OPERATION_CHANGED", retry_after=0.1)
         key, value = keys.signal(name.operation, kind), encode(signal)
         txn = Txn((unchanged(active, item.mod_revision),), (Put(key, value),))
         result = await self._settler.commit(txn, lambda: self._settle_put(key, value))

@@ -15,6 +15,7 @@ from tests.harness.routers import (
     under,
     until,
 )
+from tests.harness.waiting import eventually
 
 Operation = operation_pb2.Operation
 
@@ -29,6 +30,11 @@ async def test_a_transaction_without_an_answer_is_settled_by_reading(
     site.terraform.gate.clear()
     site.process.gate.clear()
     async with running_router(flaky) as router:
+
+        async def announced() -> bool:
+            return await under(site.store, keys.ROUTERS) != []
+
+        await eventually(announced)  # its presence is a transaction too
         if skipped == 0:
             flaky.losing = 1
         if skipped == 0 and kind is DroppingStore:

@@ -145,13 +145,7 @@ def stop(run: Run, now: datetime) -> Next:
 def give_up(run: Run, index: int, now: datetime) -> Next:
     """The deadline of the step at hand has passed."""
     operation, step = run.operation, run.operation.steps[index]
-    late = finding(
-        "DEADLINE_EXCEEDED",
-        f"step {step_name(step)} did not end by {deadline_of(run, index):%Y-%m-%dT%H:%M:%SZ}",
-        step=step_name(step),
-        engine=step.engine,
-        remedy="Retry the operation, or deprovision the resource.",
-    )
+    late = too_late(run, index)
     if not is_under_way(operation, index):
         return fail(run, index, now, late)
     if not run.stopping and not step.HasField("retry_time"):
@@ -161,6 +155,18 @@ def give_up(run: Run, index: int, now: datetime) -> Next:
     step.end_time.CopyFrom(stamp(now))
     journaling.step_ended(operation, step, now)
     return hold(run, now, f"nobody can say what became of step {step_name(step)}")
+
+
+def too_late(run: Run, index: int) -> diagnostic_pb2.Diagnostic:
+    """Say that a step did not end in time."""
+    step = run.operation.steps[index]
+    return finding(
+        "DEADLINE_EXCEEDED",
+        f"step {step_name(step)} did not end by {deadline_of(run, index):%Y-%m-%dT%H:%M:%SZ}",
+        step=step_name(step),
+        engine=step.engine,
+        remedy="Retry the operation, or deprovision the resource.",
+    )
 
 
 def hold(run: Run, now: datetime, reason: str) -> Next:

@@ -56,6 +56,10 @@ def result(run: Run, index: int, answer: engine_pb2.StepResult, now: datetime, j
         return advancing.advance(run, now)
     if answer.outcome == diagnostic_pb2.OUTCOME_FAILED_CLEAN:
         return _failed_clean(run, index, answer, now, jitter)
+    asked = run.operation.cancel_requested
+    if answer.outcome == diagnostic_pb2.OUTCOME_CANCELLED and not asked and now >= deadline_of(run, index):
+        # The engine says that it was cancelled; nobody but the deadline did that, and people are to know.
+        step.diagnostics.insert(0, advancing.too_late(run, index))
     return advancing.failed(run, index, now)
 
 

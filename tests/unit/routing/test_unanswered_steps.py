@@ -75,6 +75,14 @@ def test_a_running_step_is_told_to_stop_at_its_deadline_and_then_held() -> None:
     assert kinds_of(effects) == ["Hold"]
 
 
+def test_a_step_that_its_deadline_stopped_says_that_it_was_late() -> None:
+    run, _ = play(provision_of(chain_of()), events.Admitted(), chosen(0))
+    run, _ = play(run, events.DeadlinePassed(), now=LATE)
+    run, _ = play(run, answer(0, CANCELLED), now=LATE)
+
+    assert [found.code for found in run.operation.diagnostics] == ["DEADLINE_EXCEEDED"]
+
+
 def test_a_step_without_an_instance_by_the_deadline_fails_clean() -> None:
     run, _ = play(provision_of(chain_of()), events.Admitted(), events.CapacityAwaited(0))
     run, effects = play(run, events.DeadlinePassed(), now=LATE)

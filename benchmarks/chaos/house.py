@@ -91,6 +91,7 @@ def layout_of(data: Path, instances: int) -> Layout:
 async def open_house(data: Path, instances: int) -> AsyncIterator[House]:
     """Start everything, and save the workloads."""
     lay_parts(data)
+    (data / "etcd").mkdir()
     layout = layout_of(data, instances)
     async with AsyncExitStack() as stack:
         members = stack.enter_context(cluster_of(3, data / "etcd"))
@@ -117,7 +118,6 @@ def lay_parts(data: Path) -> None:
     """Copy what the workloads need, with the tools' common program in each folder."""
     for folder in ("things", "once", "healed"):
         (data / "world" / folder).mkdir(parents=True)
-    (data / "etcd").mkdir()
     shutil.copytree(PARTS, data / "parts", ignore=shutil.ignore_patterns("__pycache__"))
     for folder in ("script", "terraform", "ansible"):
         shutil.copy(PARTS / "effects.py", data / "parts" / folder / "effects.py")

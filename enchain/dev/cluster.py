@@ -155,8 +155,9 @@ class Cluster:
 
     @property
     def routers(self) -> list[str]:
-        """Addresses of the routers."""
-        return [child.address for child in self.children.values() if child.planned.role == "router"]
+        """Addresses of the routers that have been ready."""
+        routers = [child for child in self.children.values() if child.planned.role == "router"]
+        return [child.address for child in routers if child.ready]
 
     async def stop(self) -> None:
         """End everything orderly: routers first, engines last but etcd; what does not end is killed."""

@@ -16,6 +16,10 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+GLIBC_OWN = 1 << 31 | 1 << 32
+"""Signals 32 and 33 are glibc's own: no program can set them, and some parents leave one ignored."""
+
+
 def launch(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-I", "-S", launcher.__file__, str(home), "7", "digest", *command]
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C", "GIVEN": "yes"}
@@ -53,7 +57,8 @@ def test_a_launch_adds_nothing_to_the_environment_and_ignores_no_signal(home: Pa
 
     environ, _, status = done.stdout.rpartition("\0")
     assert sorted(environ.split("\0")) == ["GIVEN=yes", "LANG=C", "PATH=/usr/bin:/bin"]
-    assert "SigIgn:\t0000000000000000" in status
+    ignored = int(status.split("SigIgn:\t")[1].split()[0], 16)
+    assert ignored & ~GLIBC_OWN == 0
 
 
 def test_a_launch_that_cannot_become_its_command_says_so(home: Path) -> None:

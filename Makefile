@@ -79,7 +79,8 @@ demo: $(VENV)/.ready ## the whole story on this machine, in under 5 minutes
 
 CHAOS_SCALE ?= full
 CHAOS_SEED ?= 1
+CHAOS_SCENARIO ?= chaos
 
 .PHONY: chaos
-chaos: ## 200 operations under 60 faults on real parts, ~6 minutes (CHAOS_SCALE=small: under a minute)
-	$(PY) -m benchmarks.chaos --scale $(CHAOS_SCALE) --seed $(CHAOS_SEED)
+chaos: ## 200 operations under 60 faults, ~6 minutes (CHAOS_SCALE=small: 1; CHAOS_SCENARIO=etcd-outage)
+	$(PY) -m benchmarks.chaos --scenario $(CHAOS_SCENARIO) --scale $(CHAOS_SCALE) --seed $(CHAOS_SEED)

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos import standing
+from benchmarks.chaos import outage, standing
 from benchmarks.chaos.faulting import Faults
 from benchmarks.chaos.house import House, open_house
 from benchmarks.chaos.plan import Plan, make_plan
@@ -129,6 +129,7 @@ def main() -> int:
     parser.add_argument("--scale", choices=sorted(SCALES), default="full")
     parser.add_argument("--operations", type=int)
     parser.add_argument("--faults", type=int)
+    parser.add_argument("--scenario", choices=["chaos", "etcd-outage"], default="chaos")
     parser.add_argument("--output", choices=["table", "json"], default="table")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all data and logs")
     args = parser.parse_args()
@@ -139,7 +140,10 @@ def main() -> int:
         args.faults if args.faults is not None else faults,
     )
     data = Path(tempfile.mkdtemp(prefix="enchain-chaos-"))
-    found = asyncio.run(play(plan, data, instances))
+    if args.scenario == "chaos":
+        found = asyncio.run(play(plan, data, instances))
+    else:
+        found = asyncio.run(outage.play(data, *outage.SCALES[args.scale], tell))
     print(json.dumps(found, indent=2) if args.output == "json" else table(found))
     if found["wrong"] or args.keep:
         tell(f"data and logs: {data}")

@@ -70,7 +70,7 @@ class House:
         return [f"{child.planned.name} ended with {child.process.returncode}" for child in ended]
 
 
-def layout_of(data: Path, instances: int) -> Layout:
+def layout_of(data: Path, instances: int, capacity: int) -> Layout:
     """Lay out the house. Routers keep their addresses when they are started again."""
     ports = free_ports(ROUTERS + 2, Random())
     addresses = [f"127.0.0.1:{port}" for port in ports]
@@ -83,16 +83,17 @@ def layout_of(data: Path, instances: int) -> Layout:
         process=instances,
         script=instances,
         ansible=min(instances, 2),
+        capacity=capacity,
         lease_seconds=LEASE_SECONDS,
     )
 
 
 @asynccontextmanager
-async def open_house(data: Path, instances: int) -> AsyncIterator[House]:
+async def open_house(data: Path, instances: int, capacity: int = 4) -> AsyncIterator[House]:
     """Start everything, and save the workloads."""
     lay_parts(data)
     (data / "etcd").mkdir()
-    layout = layout_of(data, instances)
+    layout = layout_of(data, instances, capacity)
     async with AsyncExitStack() as stack:
         members = stack.enter_context(cluster_of(3, data / "etcd"))
         links: dict[str, list[Proxy]] = {}

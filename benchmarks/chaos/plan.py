@@ -15,7 +15,44 @@ HITTING = ("owner", "instance")
 LEASE_SECONDS = 6
 """Lease of all processes. It outlasts an election of etcd, which takes 1 to 3 s."""
 
-_ROLES = ("owner", "instance", "owner", "instance", "owner", "instance", "owner", "etcd", "owner", "control")
+_ROLES = {
+    "kill": [
+        "owner",
+        "instance",
+        "etcd",
+        "owner",
+        "instance",
+        "owner",
+        "control",
+        "owner",
+        "instance",
+        "owner",
+    ],
+    "freeze": [
+        "owner",
+        "instance",
+        "control",
+        "owner",
+        "instance",
+        "owner",
+        "etcd",
+        "owner",
+        "instance",
+        "owner",
+    ],
+    "cut": [
+        "instance",
+        "owner",
+        "owner",
+        "etcd",
+        "instance",
+        "owner",
+        "owner",
+        "control",
+        "instance",
+        "owner",
+    ],
+}
 """Of ten faults of a kind, who is hit: eight at a step that runs."""
 
 _MOVES = (
@@ -153,7 +190,7 @@ def _faults(rng: Random, count: int) -> Sequence[Fault]:
     seen = dict.fromkeys(KINDS, 0)
     made = []
     for number, kind in enumerate(kinds):
-        role = _ROLES[seen[kind] % len(_ROLES)]
+        role = _ROLES[kind][seen[kind] % len(_ROLES[kind])]
         seen[kind] += 1
         made.append(Fault(number, kind, role, _lasting(rng, kind), rng.random() < 0.5, rng.random()))  # noqa: PLR2004 - a coin
     return made
@@ -165,4 +202,4 @@ def _lasting(rng: Random, kind: str) -> float:
         return round(rng.uniform(0.2, 3.0), 2)
     if rng.random() < 0.25:  # noqa: PLR2004 - a quarter
         return round(rng.uniform(1.0, 4.0), 2)
-    return round(LEASE_SECONDS + rng.uniform(1.5, 4.0), 2)
+    return round(LEASE_SECONDS + rng.uniform(1.5, 3.0), 2)

@@ -53,7 +53,7 @@ def table(found: dict[str, Any]) -> str:
     lines = [f"  {name:28} {_cell(value)}" for name, value in rows]
     lines += [
         f"  not as meant: {story['story']} {story['move']} {story['state']} {story['reason']}"
-        for story in found["not_as_meant"]
+        for story in found.get("not_as_meant", ())
     ]
     lines += [f"  WRONG: {sentence}" for sentence in found["wrong"]]
     return "\n".join(lines)

@@ -24,6 +24,7 @@ class Layout:
         process: Number of process instances; they share another, and so it goes on.
         script: Number of script instances.
         ansible: Number of Ansible instances.
+        capacity: Pieces of work that an instance does at once.
         lease_seconds: Lease of all processes. Short, so that a dead one is noticed soon; it must
             outlast an etcd failover.
         tls: Identity by role (`controlplane`, `router`, or an engine's name), where TLS is wanted.
@@ -39,6 +40,7 @@ class Layout:
     process: int = 1
     script: int = 0
     ansible: int = 0
+    capacity: int = 4
     lease_seconds: int = 10
     tls: dict[str, TlsFiles] = field(default_factory=dict)
     otlp: str = ""
@@ -118,6 +120,8 @@ def _instance(layout: Layout, engine: str, number: int) -> Planned:
             str(layout.scope(engine)),
             "--artifacts",
             str(layout.artifacts),
+            "--capacity",
+            str(layout.capacity),
             *_lease(layout),
         ),
     )

@@ -8,17 +8,17 @@ does, a work ends in exactly one result, and what the ledger has recorded as the
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from opentelemetry import metrics, trace
 
 from enchain.chains.errors import EnchainError, UnavailableError
-from enchain.chains.values import Json, SecretRef
 from enchain.engine.v1 import engine_pb2
 from enchain.process.logs import get_logger
 from enchain.sdk import ledger as rules
 from enchain.sdk import results
+from enchain.sdk.answers import result_of_error, result_of_outputs
 from enchain.sdk.calls import Call
 from enchain.sdk.context import Prepared, StepContext
 from enchain.sdk.events import EventLog
@@ -28,7 +28,6 @@ from enchain.sdk.port import (
     CancelledStepError,
     Engine,
     Finding,
-    PlanStaleError,
     StepFailedError,
     ToolExit,
 )
@@ -287,13 +286,21 @@ class Work:
             await context.settle(stop=False)
             if context.was_stopped:
                 return results.cancelled(self.speaker, self._cancel_reason or "")
-            return await self._succeeded(context, outputs, prepared)
+            return await result_of_outputs(
+                outputs, prepared.schema, context, self.speaker, destroys=self._task.destroys
+            )
         except asyncio.CancelledError:
             if self._cancel_reason is None:
                 raise
             result = results.cancelled(self.speaker, self._cancel_reason)
         except Exception as error:  # noqa: BLE001 - an engine is a stranger's code
-            result = self._failed(context, error)
+            result = result_of_error(
+                error,
+                context,
+                self.speaker,
+                destroys=self._task.destroys,
+                cancel_reason=self._cancel_reason or "",
+            )
         with contextlib.suppress(ToolLostError):
             await context.settle(stop=True)
         if not await self._quiet([self.call.key.text]):
@@ -318,45 +325,6 @@ class Work:
             await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
             raise StepFailedError(Finding("the deadline passed", code="DEADLINE_EXCEEDED"))
         return task.result()
-
-    def _failed(self, context: StepContext, error: Exception) -> engine_pb2.StepResult:
-        match error:
-            case StepFailedError():
-                result = results.failed(self.speaker, error, verb_destroys=self._task.destroys)
-            case CancelledStepError():
-                result = results.cancelled(self.speaker, self._cancel_reason or "")
-            case PlanStaleError():
-                result = results.stale(self.speaker)
-            case ToolLostError():
-                result = results.unknown(self.speaker, f"the tool of {error} was lost", "TOOL_LOST")
-            case EnchainError(reason="STALE_TOKEN"):
-                result = results.unknown(self.speaker, error.message, error.reason)
-            case EnchainError():
-                result = results.refused(self.speaker, error, begun=context.begun)
-            case _:
-                _log.error("engine crashed", error_type=type(error).__name__, where=_where(error))
-                result = results.crashed(self.speaker, error)
-        for told in result.diagnostics:
-            context.scrub(told)
-        return result
-
-    async def _succeeded(
-        self, context: StepContext, outputs: object, prepared: Prepared
-    ) -> engine_pb2.StepResult:
-        if not isinstance(outputs, Mapping):
-            return results.garbage(self.speaker, outputs)
-        if self._task.destroys:
-            return engine_pb2.StepResult(outcome=diagnostic_pb2.OUTCOME_SUCCEEDED)
-        kept: dict[str, Json] = dict(outputs)
-        for name in prepared.schema.secret_outputs:
-            if name in kept and not isinstance(kept[name], SecretRef):
-                text = kept[name] if isinstance(kept[name], str) else results.text_of(kept[name])
-                kept[name] = await context.secrets.keep(
-                    context.secret_name(name), text, tenant=context.tenant
-                )
-        if context.seen.tells(kept):
-            return results.telling(self.speaker)
-        return results.succeeded(self.speaker, kept, prepared.schema)
 
     async def _finish(
         self, result: engine_pb2.StepResult, context: StepContext | None
@@ -392,11 +360,3 @@ async def _called(engine: Engine, context: StepContext, destroys: bool) -> objec
 
 def _said(error: Exception) -> str:
     return error.message if isinstance(error, EnchainError) else type(error).__name__
-
-
-def _where(error: BaseException) -> str:
-    """Say where an exception was raised, without its message."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else ""

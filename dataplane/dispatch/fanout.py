@@ -106,13 +106,14 @@ class Fanout:
     """The watchers of this router, by operation."""
 
     def __init__(self) -> None:
-        self._watchers: dict[str, set[Watcher]] = {}
+        # Those of one operation are told in the order in which they came.
+        self._watchers: dict[str, dict[Watcher, None]] = {}
         self._closed: str = ""
 
     def open(self, operation: str) -> Watcher:
         """Begin to watch. Close it with `leave`."""
         watcher = Watcher(operation)
-        self._watchers.setdefault(operation, set()).add(watcher)
+        self._watchers.setdefault(operation, {})[watcher] = None
         _watchers.add(1)
         if self._closed:
             watcher.close(self._closed)
@@ -120,9 +121,9 @@ class Fanout:
 
     def leave(self, watcher: Watcher) -> None:
         """Watch no longer."""
-        watchers = self._watchers.get(watcher.operation, set())
+        watchers = self._watchers.get(watcher.operation, {})
         if watcher in watchers:
-            watchers.remove(watcher)
+            del watchers[watcher]
             _watchers.add(-1)
         if not watchers:
             self._watchers.pop(watcher.operation, None)

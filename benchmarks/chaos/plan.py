@@ -15,44 +15,8 @@ HITTING = ("owner", "instance")
 LEASE_SECONDS = 6
 """Lease of all processes. It outlasts an election of etcd, which takes 1 to 3 s."""
 
-_ROLES = {
-    "kill": [
-        "owner",
-        "instance",
-        "etcd",
-        "owner",
-        "instance",
-        "owner",
-        "control",
-        "owner",
-        "instance",
-        "owner",
-    ],
-    "freeze": [
-        "owner",
-        "instance",
-        "control",
-        "owner",
-        "instance",
-        "owner",
-        "etcd",
-        "owner",
-        "instance",
-        "owner",
-    ],
-    "cut": [
-        "instance",
-        "owner",
-        "owner",
-        "etcd",
-        "instance",
-        "owner",
-        "owner",
-        "control",
-        "instance",
-        "owner",
-    ],
-}
+_WHO = {"o": "owner", "i": "instance", "c": "control", "e": "etcd"}
+_ROLES = {"kill": "oieoiocoio", "freeze": "oicoioeoio", "cut": "iooeioocio"}
 """Of ten faults of a kind, who is hit: eight at a step that runs."""
 
 _MOVES = (
@@ -190,7 +154,7 @@ def _faults(rng: Random, count: int) -> Sequence[Fault]:
     seen = dict.fromkeys(KINDS, 0)
     made = []
     for number, kind in enumerate(kinds):
-        role = _ROLES[kind][seen[kind] % len(_ROLES[kind])]
+        role = _WHO[_ROLES[kind][seen[kind] % len(_ROLES[kind])]]
         seen[kind] += 1
         made.append(Fault(number, kind, role, _lasting(rng, kind), rng.random() < 0.5, rng.random()))  # noqa: PLR2004 - a coin
     return made

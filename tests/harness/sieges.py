@@ -94,10 +94,10 @@ class Siege:
         """Make the inputs of a workload of ours."""
         return {"world": str(self.world), "round": mark, "seconds": seconds, **more}
 
-    async def save(self, text: str) -> None:
-        """Save documents; their folders lie in the parts. A document that stands already stays."""
+    async def save(self, text: str, *, folder: str = "") -> None:
+        """Save documents, as if they lay among the parts, or in a folder there."""
         async with self.client() as client:
-            for document in read(self.data / "parts" / "documents.yaml", text):
+            for document in read(self.data / "parts" / folder / "documents.yaml", text):
                 item = parse(document)
                 await save(client, item, dry_run=False)
                 if item.kind == "Workload":

@@ -208,10 +208,10 @@ async def test_a_cancel_reaches_the_owner_from_any_router(site: Site) -> None:
 
 async def test_a_step_waits_for_a_place_and_goes_on_when_one_comes_free(site: Site) -> None:
     site.terraform.gate.clear()
+    for instance in site.instances:
+        if instance.scope is site.terraform:
+            await instance.kill(site.store)
     async with running_router(site.store) as router:
-        for instance in site.instances:
-            if instance.scope is site.terraform:
-                await instance.kill(site.store)
         stream = router.stub.Provision(provision_request())
         seen = await until(stream, "step_progress")
         assert "waits for a free instance" in seen[-1].step_progress.message

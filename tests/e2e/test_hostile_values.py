@@ -90,7 +90,7 @@ steps:
 - name: say
   by:
     process:
-      run: [python3, -c, "import sys, time; time.sleep(600)", "${inputs.text}"]
+      run: [python3, -c, "import signal; signal.pause()", "${inputs.text}"]
       env: {TEXT: "${inputs.text}"}
       files: "${inputs.files}"
 outputs: {text: "${steps.say.outputs.files.text}"}

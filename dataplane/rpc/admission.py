@@ -18,7 +18,15 @@ from dataplane.routing.runs import Run
 from dataplane.rpc import requests
 from dataplane.rpc.deciding import Caller, Decided, Decider, Mutation, Tables
 from dataplane.rpc.detached import Detached
-from enchain.chains.errors import ConflictError, EnchainError, PeerError, UnavailableError
+from enchain.chains.errors import (
+    ConflictError,
+    DeadlineError,
+    EnchainError,
+    ExhaustedError,
+    InvalidArgumentError,
+    PeerError,
+    UnavailableError,
+)
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
 from enchain.v1 import operation_pb2, provisioning_pb2
@@ -37,6 +45,9 @@ _admitted = _meter.create_counter(
 _rerouted = _meter.create_counter(
     "enchain.operations.rerouted", "{request}", "Admissions decided again because something moved."
 )
+
+ITS_OWN_FAULT = (InvalidArgumentError, DeadlineError, ExhaustedError, PeerError)
+"""Refusals that no earlier admission of the same request can have brought about."""
 
 Decide = Callable[[Epoch], Awaitable[Decided]]
 
@@ -106,19 +117,25 @@ class Admission:
             with self._executor.reserve():
                 attempts = self._attempts(decide, write=not request.validate_only)
                 return await self._detached.run("admit a request", attempts)
-        except EnchainError:
-            known = await self._known(request, wanted)
+        except EnchainError as refusal:
+            known = await self._known(request, wanted, refusal)
             if known is None:
                 raise
             return known
 
-    async def _known(self, request: Mutation, wanted: requests.Wanted) -> Begun | None:
-        """The operation that the request id is bound to; None where it is free, or nobody can say."""
+    async def _known(self, request: Mutation, wanted: requests.Wanted, refusal: EnchainError) -> Begun | None:
+        """The operation that the request id is bound to; None where it is free, or it does not matter.
+
+        Raises:
+            PeerError: Nobody can say, and the refusal may come of the request's own operation.
+        """
         try:
             fingerprint = requests.fingerprint(request)
             known = await self._journal.request(wanted.tenant, wanted.request_id, fingerprint)
         except PeerError:
-            return None
+            if isinstance(refusal, ITS_OWN_FAULT):
+                return None
+            raise
         return Begun(known.operation, None) if known is not None else None
 
     async def _attempts(self, decide: Decide, *, write: bool) -> Begun | None:

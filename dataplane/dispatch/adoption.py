@@ -145,7 +145,7 @@ class Adopter:
                 self._consider(operation, known_active=True)
             elif self._is_lost_here(item.value, owner.value):
                 suspects.add(operation)
-        for operation in suspects & self._suspects:
+        for operation in sorted(suspects & self._suspects):
             await self._disown(operation, owners[keys.owner(operation)].create_revision)
         self._suspects = suspects
         return found

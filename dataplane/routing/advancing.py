@@ -115,8 +115,8 @@ def _waits_for_a_person(operation: Operation, step: StepRun) -> bool:
     if operation.verb == operation_pb2.VERB_DEPROVISION:
         return True
     others = (other for other in operation.steps if other is not step)
-    touched = any(other.state != StepRun.STATE_PENDING for other in others)
-    return touched or step.outcome != FAILED_CLEAN
+    touched = any(other.state != StepRun.STATE_PENDING or other.unsettled for other in others)
+    return touched or step.unsettled or step.outcome != FAILED_CLEAN
 
 
 def undo(run: Run, now: datetime, reason: str) -> Next:

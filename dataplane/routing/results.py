@@ -52,6 +52,7 @@ def result(run: Run, index: int, answer: engine_pb2.StepResult, now: datetime, j
         return advancing.failed(run, index, now)
     if answer.outcome == diagnostic_pb2.OUTCOME_SUCCEEDED:
         step.state = StepRun.STATE_DONE
+        step.unsettled = False
         journaling.step_ended(run.operation, step, now)
         return advancing.advance(run, now)
     if answer.outcome == diagnostic_pb2.OUTCOME_FAILED_CLEAN:
@@ -105,7 +106,8 @@ def _failed_clean(run: Run, index: int, answer: engine_pb2.StepResult, now: date
     at = _retry_time(run, index, answer, now, jitter)
     chain_step = chain_step_of(run, index)
     if at is None:
-        if chain_step is None or not _may_fall_back(run, chain_step.HasField("fallback")):
+        has_fallback = chain_step is not None and chain_step.HasField("fallback") and not step.unsettled
+        if chain_step is None or not _may_fall_back(run, has_fallback):
             return advancing.failed(run, index, now)
         step.fallback = True
         step.engine, step.version = chain_step.fallback.engine, chain_step.fallback.version
@@ -147,7 +149,7 @@ def _retry_of(run: Run, index: int) -> workload_pb2.Retry:
 def anew(run: Run, index: int) -> None:
     """Make a step ready for an attempt with the next generation. The scope stays where it is bound."""
     step = run.operation.steps[index]
-    bound = step.HasField("prior") or step_name(step) in run.operation.plan_digests
+    bound = step.HasField("prior") or step.unsettled or step_name(step) in run.operation.plan_digests
     scope = step.intent.scope if bound or is_destroying(run.operation) else ""
     step.generation = newest_generation(run.operation) + 1
     step.attempt += 1

@@ -121,7 +121,9 @@ def _ready(run: Run, index: int) -> None:
         diagnostic_pb2.OUTCOME_FAILED_PARTIAL,
         diagnostic_pb2.OUTCOME_CANCELLED,
     }
-    if left and not is_destroying(run.operation) and step.HasField("handle"):
-        step.prior.CopyFrom(step.handle)
+    if left and not is_destroying(run.operation):
+        step.unsettled = True
+        if step.HasField("handle"):
+            step.prior.CopyFrom(step.handle)
     results.anew(run, index)
     step.attempt = 1

@@ -90,7 +90,7 @@ def leaves_something(step: StepRun) -> bool:
     """Something of the step may stand."""
     if step.state == StepRun.STATE_COMPENSATED:
         return False
-    if step.intent.verb == operation_pb2.VERB_DEPROVISION:
+    if step.unsettled or step.intent.verb == operation_pb2.VERB_DEPROVISION:
         return True
     if step.state in {StepRun.STATE_DONE, StepRun.STATE_HELD}:
         return is_called(step) and step.outcome != diagnostic_pb2.OUTCOME_FAILED_CLEAN

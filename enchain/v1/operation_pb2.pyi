@@ -354,6 +354,7 @@ class StepRun(_message.Message):
     FALLBACK_FIELD_NUMBER: _builtins.int
     RETRY_TIME_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
+    UNSETTLED_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     version: _builtins.str
     state: Global___StepRun.State.ValueType
@@ -364,6 +365,10 @@ class StepRun(_message.Message):
     """1 for the first attempt."""
     fallback: _builtins.bool
     """It runs the chain step's fallback."""
+    unsettled: _builtins.bool
+    """An earlier attempt of this operation left something, and none since has succeeded: a later attempt that
+    fails and leaves nothing more does not settle it.
+    """
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The workload's steps that the call does. The first names it."""
@@ -410,10 +415,11 @@ class StepRun(_message.Message):
         fallback: _builtins.bool = ...,
         retry_time: _timestamp_pb2.Timestamp | None = ...,
         prior: _diagnostic_pb2.Handle | None = ...,
+        unsettled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "handle", b"handle", "intent", b"intent", "prior", b"prior", "retry_time", b"retry_time", "start_time", b"start_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "diagnostics", b"diagnostics", "end_time", b"end_time", "engine", b"engine", "fallback", b"fallback", "generation", b"generation", "handle", b"handle", "intent", b"intent", "outcome", b"outcome", "outputs", b"outputs", "prior", b"prior", "retry_time", b"retry_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "usage", b"usage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "diagnostics", b"diagnostics", "end_time", b"end_time", "engine", b"engine", "fallback", b"fallback", "generation", b"generation", "handle", b"handle", "intent", b"intent", "outcome", b"outcome", "outputs", b"outputs", "prior", b"prior", "retry_time", b"retry_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "unsettled", b"unsettled", "usage", b"usage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

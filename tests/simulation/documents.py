@@ -21,6 +21,8 @@ from enchain.state.store import KeyValue, Put, Txn
 from enchain.v1 import chain_pb2, workload_pb2
 from tests.simulation.plans import Plan
 
+STEPS = ("configure", "serve")
+
 CHAINS = ("default", "other")
 """Their first step is by alpha and by beta."""
 

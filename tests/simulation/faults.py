@@ -135,9 +135,10 @@ class Faults:
         process = world.process("operator")
         addresses = [f"{slot}:1" for slot in world.dice.sample(ROUTERS, len(ROUTERS))]
         routers = SimulatedRouters(addresses, world.network.opener(process))
-        process.start("steer", self._steer(fault.kind, world.dice.choice(names), routers))
+        process.start("steer", self._steer(fault, world.dice.choice(names), routers))
 
-    async def _steer(self, kind: Kind, name: str, routers: SimulatedRouters) -> None:
+    async def _steer(self, fault: Fault, name: str, routers: SimulatedRouters) -> None:
+        kind, from_step = fault.kind, documents.STEPS[0] if fault.same else ""
         trace = self._world.trace
         for _ in ROUTERS:
             stub = routers.stub()
@@ -145,7 +146,9 @@ class Faults:
             call: Any = (
                 stub.CancelOperation(provisioning_pb2.CancelOperationRequest(name=name))
                 if kind is Kind.CANCEL
-                else stub.RetryOperation(provisioning_pb2.RetryOperationRequest(name=name))
+                else stub.RetryOperation(
+                    provisioning_pb2.RetryOperationRequest(name=name, from_step=from_step)
+                )
             )
             try:
                 await call

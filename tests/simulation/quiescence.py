@@ -27,11 +27,12 @@ class Quiescence:
         """Wait until everything rests, and check it."""
         loop = self._world.loop
         await self._until(CALM_AT + SETTLING_SECONDS)
-        while (unrest := self._unrest()) and loop.time() < bound:
+        rests = 0.0
+        while rests < SETTLING_SECONDS and loop.time() < bound:
             await self._until(loop.time() + EVERY_SECONDS)
-        if unrest:
+            rests = 0.0 if self._unrest() else rests + EVERY_SECONDS
+        if unrest := self._unrest():
             self._violate("everything ends once faults have ended", unrest)
-        await self._until(loop.time() + SETTLING_SECONDS)
         self._check()
 
     async def _until(self, moment: float) -> None:

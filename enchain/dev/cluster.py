@@ -160,9 +160,10 @@ class Cluster:
         return [child.address for child in routers if child.ready]
 
     async def stop(self) -> None:
-        """End everything orderly: routers first, engines last but etcd; what does not end is killed."""
-        for role in ("router", "controlplane", *self.layout.engines):
-            ending = [c for c in self.children.values() if c.planned.role == role]
+        """End everything orderly: routers first, etcd last; what does not end is killed."""
+        routers = [child for child in self.children.values() if child.planned.role == "router"]
+        others = [child for child in self.children.values() if child.planned.role != "router"]
+        for ending in (routers, others):
             for child in ending:
                 with contextlib.suppress(ProcessLookupError):
                     child.process.send_signal(signal.SIGTERM)

@@ -49,6 +49,16 @@ def advance(run: Run, now: datetime) -> Next:
     step.ClearField("retry_time")
     if now >= deadline_of(run, index):
         return give_up(run, index, now)
+    return _turn_to(run, index, now)
+
+
+def _turn_to(run: Run, index: int, now: datetime) -> Next:
+    """Find out who does the step at hand; where it was called before, ask how it stands."""
+    operation, step = run.operation, run.operation.steps[index]
+    if is_under_way(operation, index):
+        # A retry began further up, and nobody knew how this one had ended: ask, with the same key.
+        sent, effects = send(run, index, now, again=True)
+        return commit(sent, *effects) if operation.state != Operation.STATE_HELD else (sent, effects)
     try:
         calling.check_inputs(run, index)
     except EnchainError as error:

@@ -1,7 +1,7 @@
 """A retry whose attempt leaves nothing does not undo what the attempt before it left. Pure."""
 
 from dataplane.routing import advancing, events, leaving, pipeline
-from dataplane.routing.effects import Choose, Hold
+from dataplane.routing.effects import CallApply, Checkpoint, Choose, Hold
 from dataplane.routing.runs import Operation, Run, is_touched
 from enchain.v1 import diagnostic_pb2, workload_pb2
 from tests.harness.pipelines import NOW, answer, chain_of, chosen, play, provision_of, update_of
@@ -61,3 +61,16 @@ def test_what_was_left_has_its_scope_while_it_is_held() -> None:
 
     assert resource is not None
     assert [step.scope for step in resource.steps] == ["scope-0"]
+
+
+def test_a_step_whose_end_is_unknown_is_asked_again_when_its_turn_comes() -> None:
+    run, _ = play(provision_of(chain_of()), events.Admitted(), chosen(0), answer(0), chosen(1))
+    run, _ = advancing.hold(run, NOW, "nobody can say")
+    run.operation.steps[1].outcome = UNKNOWN
+
+    run = retried(run, "configure")
+    run, effects = play(run, events.WaitOver(), chosen(0), answer(0))
+
+    assert [type(effect) for effect in effects] == [Checkpoint, CallApply]
+    assert isinstance(effects[-1], CallApply)
+    assert (effects[-1].step, effects[-1].again) == (1, True)

@@ -145,6 +145,7 @@ class Plan:
 def plan_of(seed: int) -> Plan:
     """Draw a seed's plan."""
     dice = Random(f"plan {seed}")
+    wishes = _wishes(dice)
     return Plan(
         seed=seed,
         climate=climate_of(dice),
@@ -152,14 +153,19 @@ def plan_of(seed: int) -> Plan:
         holds=dice.random() < 0.3,
         falls_back=dice.random() < 0.3,
         timeout_seconds=dice.choice((12, 30, 60)),
-        faults=tuple(sorted(_faults(dice), key=lambda fault: fault.at)),
-        wishes=tuple(sorted(_wishes(dice), key=lambda wish: wish.at)),
+        faults=tuple(sorted(_faults(dice, wishes), key=lambda fault: fault.at)),
+        wishes=tuple(sorted(wishes, key=lambda wish: wish.at)),
     )
 
 
-def _faults(dice: Random) -> Sequence[Fault]:
+def _faults(dice: Random, wishes: Sequence[Wish]) -> Sequence[Fault]:
     kinds = dice.sample(list(Kind), dice.randint(2, len(Kind)))
-    return [_fault(dice, dice.choice(kinds)) for _ in range(dice.choice((2, 4, 7, 11)))]
+    faults = [_fault(dice, dice.choice(kinds)) for _ in range(dice.choice((2, 4, 7, 11)))]
+    if Kind.SWITCH_ROUTE in kinds:
+        # Routes move when they hurt: while something is being admitted.
+        near = [wish.at - 0.01 * dice.random() for wish in wishes if dice.random() < 0.5]
+        faults += [Fault(at, Kind.SWITCH_ROUTE) for at in near]
+    return faults
 
 
 def _fault(dice: Random, kind: Kind) -> Fault:

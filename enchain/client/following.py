@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import grpc
@@ -81,7 +81,8 @@ class _Following:
 
     Attributes:
         heard: When a router last said anything.
-        unheard: How many were asked since, in vain.
+        asked: The router that is asked now, or was last.
+        unheard: Those that were asked since, in vain.
         met: Some router has answered.
         broken: Why the stream before ended; None at first.
         over: Nothing more is to come.
@@ -92,7 +93,8 @@ class _Following:
     attachment: Attachment
     patience_seconds: float
     heard: float
-    unheard: int = 0
+    asked: str = ""
+    unheard: set[str] = field(default_factory=set)
     met: bool = False
     broken: EnchainError | None = None
     over: bool = False
@@ -103,7 +105,7 @@ class _Following:
         try:
             if self.broken is not None and self.attachment.operation:
                 await call.wait_for_connection()
-                yield Reattached(self.routers.address, self.broken.message, self.attachment.sequence)
+                yield Reattached(self.asked, self.broken.message, self.attachment.sequence)
             self.broken = UnavailableError("the stream ended", reason="STREAM_ENDED")
             async for event in call:
                 self._hear()
@@ -128,17 +130,18 @@ class _Following:
             UnavailableError: No router was heard of for too long.
         """
         limit = self.patience_seconds if self.met else min(self.patience_seconds, FIRST_PATIENCE_SECONDS)
-        self.unheard += 1
+        self.unheard.add(self.asked)
         # A single router that stands still can use up all patience: the others are asked in any case.
-        in_vain = self.unheard >= len(self.routers.addresses)
+        in_vain = self.unheard >= set(self.routers.addresses)
         if in_vain and time.monotonic() - self.heard >= limit:
             raise self._given_up() from self.broken
         self.attachment = self.attachment.failed()
-        self.routers.next()
+        self.routers.leave(self.asked)
         return self.attachment.backoff_seconds(jitter)
 
     def _open(self) -> EventStream:
-        stub = self.routers.stub()
+        self.asked = self.routers.address
+        stub = self.routers.stub(self.asked)
         if self.begin is not None and not self.attachment.operation:
             return self.begin(stub)
         return stub.WatchOperation(
@@ -152,7 +155,7 @@ class _Following:
         if self.attachment.held or not self.attachment.operation:  # no operation: it was to be checked only
             return True
         request = provisioning_pb2.GetOperationRequest(name=self.attachment.operation)
-        operation = await self.routers.stub().GetOperation(request)
+        operation = await self.routers.stub(self.asked).GetOperation(request)
         return operation.state in _AT_REST and operation.last_sequence <= self.attachment.sequence
 
     def _break(self, failure: grpc.aio.AioRpcError) -> None:
@@ -165,7 +168,8 @@ class _Following:
         self.broken = error
 
     def _hear(self) -> None:
-        self.heard, self.unheard, self.met = time.monotonic(), 0, True
+        self.heard, self.met = time.monotonic(), True
+        self.unheard.clear()
 
     def _given_up(self) -> UnavailableError:
         told = self.broken.message if self.broken else ""

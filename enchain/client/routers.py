@@ -52,13 +52,13 @@ class Routers:
         """The router that is used now."""
         return self._addresses[self._at]
 
-    def next(self) -> None:
-        """Turn to the next router."""
-        self._at = (self._at + 1) % len(self._addresses)
+    def leave(self, address: str) -> None:
+        """Turn to the next router, unless another call has done so already: many use the same routers."""
+        if address == self.address:
+            self._at = (self._at + 1) % len(self._addresses)
 
-    def stub(self) -> Stub:
-        """Answer the stub of the router that is used now."""
-        address = self.address
+    def stub(self, address: str) -> Stub:
+        """Answer the stub of a router."""
         channel = self._channels.get(address)
         if channel is None:
             channel = self._channels[address] = open_channel(address, tls=self._tls)
@@ -72,14 +72,14 @@ class Routers:
         """
         met = False
         last: EnchainError | None = None
-        for _ in self._addresses:
+        for address in (*self._addresses[self._at :], *self._addresses[: self._at]):
             try:
-                return await ask(self.stub())
+                return await ask(self.stub(address))
             except grpc.aio.AioRpcError as error:
                 last, met = from_rpc_error(error), met or answered(error)
                 if not goes_on(last):
                     raise last from error
-                self.next()
+                self.leave(address)
         assert last is not None
         raise last if met else no_router(self._addresses, last.message)
 

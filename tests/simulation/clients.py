@@ -36,13 +36,14 @@ class SimulatedRouters:
         """The one that is asked now."""
         return self._addresses[self._at]
 
-    def next(self) -> None:
-        """Turn to the next one."""
-        self._at = (self._at + 1) % len(self._addresses)
+    def leave(self, address: str) -> None:
+        """Turn to the next one, unless that was done already."""
+        if address == self.address:
+            self._at = (self._at + 1) % len(self._addresses)
 
-    def stub(self) -> Any:
-        """The stub of the one that is asked now."""
-        return provisioning_pb2_grpc.ProvisioningServiceStub(self._open(self.address))
+    def stub(self, address: str) -> Any:
+        """The stub of one."""
+        return provisioning_pb2_grpc.ProvisioningServiceStub(self._open(address))
 
 
 @dataclass(slots=True)

@@ -140,9 +140,8 @@ class Faults:
     async def _steer(self, fault: Fault, name: str, routers: SimulatedRouters) -> None:
         kind, from_step = fault.kind, documents.STEPS[0] if fault.same else ""
         trace = self._world.trace
-        for _ in ROUTERS:
-            stub = routers.stub()
-            routers.next()
+        for address in routers.addresses:
+            stub = routers.stub(address)
             call: Any = (
                 stub.CancelOperation(provisioning_pb2.CancelOperationRequest(name=name))
                 if kind is Kind.CANCEL

@@ -192,6 +192,16 @@ async def test_a_call_goes_to_the_next_router_where_one_is_dead() -> None:
         assert client.router_address == second.address
 
 
+async def test_calls_that_run_at_once_do_not_send_each_other_back_to_a_dead_router() -> None:
+    script = Script()
+    await script.tell(admitted(), ended())
+    async with routers(script) as (first, second), client_of(first, second) as client:
+        await first.die()
+        answers = await asyncio.gather(*(client.get_operation(OPERATION) for _ in range(4)))
+
+    assert [answer.name for answer in answers] == [OPERATION] * 4
+
+
 async def test_an_old_hold_does_not_end_a_replay_and_the_last_one_does() -> None:
     script = Script()
     await script.tell(admitted(), moved(States.STATE_HELD), moved(States.STATE_RUNNING), started())

@@ -13,10 +13,10 @@ from enchain.dev.cluster import Cluster
 from enchain.dev.plan import Layout
 from enchain.state import keys
 from enchain.state.etcd import open_store
-from tests.harness.sieges import siege
+from tests.harness.sieges import mended, siege
 from tests.harness.waiting import eventually
 
-__all__ = ["House", "client", "house", "siege"]
+__all__ = ["House", "client", "house", "mended", "siege"]
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "enchain" / "cli" / "examples" / "site" / "workload.yaml"

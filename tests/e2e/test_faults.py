@@ -23,6 +23,8 @@ from enchain.v1 import operation_pb2, provisioning_pb2, provisioning_pb2_grpc, v
 from tests.harness.sieges import Followed, Siege, follow
 from tests.harness.waiting import eventually
 
+pytestmark = [pytest.mark.usefixtures("mended"), pytest.mark.timeout(300)]
+
 OUTAGE_SECONDS = 15.0
 """Longer than all leases, and than a router holds still before one ends."""
 

@@ -27,6 +27,8 @@ from enchain.process.statuses import from_rpc_error
 from enchain.v1 import artifact_pb2, workload_pb2
 from tests.harness.sieges import Siege, follow
 
+pytestmark = pytest.mark.usefixtures("mended")
+
 FILES = {
     "script/echo.py": """
 import json, os, sys

@@ -56,9 +56,9 @@ class Command:
         return Done(done.exit_code, done.stdout, done.stderr)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Run it without waiting."""
+        """Run it without waiting; Ctrl-C reaches it, also where the tests run in the background."""
         return subprocess.Popen(
-            [COMMAND, *words],
+            ["env", "--default-signal=INT", COMMAND, *words],
             cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

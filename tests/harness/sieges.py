@@ -5,7 +5,7 @@ which write in a witness outside enchain what they do; nothing here asks enchain
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,3 +189,16 @@ async def _leave_nothing(siege: Siege) -> None:
         for name in [resource.name async for resource in client.list_resources()]:
             async for _ in client.deprovision(name):
                 pass
+
+
+@pytest.fixture
+async def mended(siege: Siege) -> AsyncIterator[None]:
+    """Start again what has ended, before and after a test, so that a failure stays its own."""
+    await _mend(siege)
+    yield
+    await _mend(siege)
+
+
+async def _mend(siege: Siege) -> None:
+    for child in siege.cluster.ended():
+        await siege.cluster.restart(child.planned.name)

@@ -5,36 +5,16 @@ takes its mutant along. The test named must pass on the code as it is; the ordin
 """
 
 import os
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.mutants.mutant import Mutant, mutated
+
 TESTS_FAILED = 1
 """pytest's exit code when tests ran and some failed; anything else means that they did not run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One protection taken out.
-
-    Attributes:
-        name: What is missing.
-        file: Where.
-        old: The exact text taken out; it stands there once.
-        new: What stands there instead.
-        test: The test that must fail.
-    """
-
-    name: str
-    file: str
-    old: str
-    new: str
-    test: str
 
 
 MUTANTS = [
@@ -66,7 +46,7 @@ MUTANTS = [
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_missing_protection_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
-    copy = _mutated(mutant, tmp_path)
+    copy = mutated(mutant, tmp_path)
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutant.test],
@@ -74,15 +54,3 @@ def test_a_missing_protection_is_noticed(mutant: Mutant, tmp_path: Path) -> None
     )  # fmt: skip
 
     assert done.returncode == TESTS_FAILED, done.stdout + done.stderr
-
-
-def _mutated(mutant: Mutant, target: Path) -> Path:
-    copy = target / "copy"
-    for name in ("enchain", "controlplane", "dataplane", "tests", "examples"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", copy)
-    file = copy / mutant.file
-    text = file.read_text()
-    assert text.count(mutant.old) == 1, f"{mutant.file} does not hold {mutant.old!r} exactly once"
-    file.write_text(text.replace(mutant.old, mutant.new))
-    return copy

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.fences import FENCES
 from tests.mutants.mutant import Mutant, mutated
 
 TESTS_FAILED = 1
@@ -40,6 +41,7 @@ MUTANTS = [
         "whole = dict(inputs)",
         "tests/integration/router/test_refused_requests.py",
     ),
+    *(fence.mutant() for fence in FENCES),
 ]
 
 

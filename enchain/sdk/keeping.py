@@ -7,16 +7,18 @@ it in a thread. Nothing in here may be a secret in plain.
                      kept/<digest>/ the artifact's files, read-only
 """
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from enchain.sdk.port import StepFailedError
 from enchain.sdk.scope import PRIVATE_DIRECTORY, read_record, write_whole
 
 _READ_ONLY_FILE, _READ_ONLY_EXECUTABLE = 0o400, 0o500
@@ -109,3 +111,15 @@ def _copy(source: Path, target: Path) -> None:
         else:
             shutil.copyfile(path, place)
             place.chmod(_READ_ONLY_EXECUTABLE if os.access(path, os.X_OK) else _READ_ONLY_FILE)
+
+
+@contextlib.asynccontextmanager
+async def settled(keeper: Keeper, *, standing: bool) -> AsyncIterator[None]:
+    """Once an apply has failed, say truly whether anything is left; where nothing is, forget it."""
+    try:
+        yield
+    except StepFailedError as error:
+        error.left_behind = error.left_behind or standing
+        if not error.left_behind:
+            await asyncio.to_thread(keeper.forget)
+        raise

@@ -6,12 +6,11 @@ playbook is run.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import importlib.metadata
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from enchain.chains.values import Json
 from enchain.engines.ansible.events import Reading
 from enchain.engines.ansible.playbooks import NONE, Asked, faults, inputs_schema, read_asked
 from enchain.engines.ansible.session import Play, run_play
-from enchain.sdk.keeping import Keeper, tree_digest
+from enchain.sdk.keeping import Keeper, settled, tree_digest
 from enchain.sdk.port import (
     Engine,
     Finding,
@@ -97,7 +96,7 @@ class AnsibleEngine(Engine):
         keeper = Keeper(step.directory)
         kept = await asyncio.to_thread(keeper.record)
         resumed = kept is not None and kept["key"] == _key(step)
-        async with _settled(keeper, standing=kept is not None):
+        async with settled(keeper, standing=kept is not None):
             what = await self._play(step)
             if step.plan_digest and not resumed:
                 await self._check_plan(step, what, kept)
@@ -163,18 +162,6 @@ class AnsibleEngine(Engine):
         """
         if (await self._planned(step, what, kept)).digest != step.plan_digest:
             raise PlanStaleError("the playbook would not do now what was planned")
-
-
-@contextlib.asynccontextmanager
-async def _settled(keeper: Keeper, *, standing: bool) -> AsyncIterator[None]:
-    """Once an apply has failed, say truly whether anything is left; where nothing is, forget it."""
-    try:
-        yield
-    except StepFailedError as error:
-        error.left_behind = error.left_behind or standing
-        if not error.left_behind:
-            await asyncio.to_thread(keeper.forget)
-        raise
 
 
 async def _check(step: Step, what: Play) -> Reading:

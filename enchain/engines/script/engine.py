@@ -11,7 +11,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from enchain.engines.script.command import Command, faults, read_command, resolv
 from enchain.engines.script.conversation import Ended
 from enchain.engines.script.manifest import Manifest, read_manifest
 from enchain.engines.script.request import Asked, key_of
-from enchain.sdk.keeping import Keeper, tree_digest
+from enchain.sdk.keeping import Keeper, settled, tree_digest
 from enchain.sdk.port import (
     Engine,
     Finding,
@@ -89,7 +89,7 @@ class ScriptEngine(Engine):
         verb = "update" if step.verb == operation_pb2.VERB_UPDATE else "apply"
         resumed = kept is not None and kept["key"] == key_of(step)
         standing = kept is not None and (kept["standing"] if resumed else True)
-        async with _settled(keeper, standing=standing):
+        async with settled(keeper, standing=standing):
             asked = await self._asked(step, verb)
             if step.plan_digest and not resumed:
                 await self._check_plan(step, asked, kept)
@@ -213,18 +213,6 @@ class ScriptEngine(Engine):
         if ended.findings:
             raise _failure(ended)
         return ended
-
-
-@contextlib.asynccontextmanager
-async def _settled(keeper: Keeper, *, standing: bool) -> AsyncIterator[None]:
-    """Once an apply has failed, say truly whether anything is left; where nothing is, forget it."""
-    try:
-        yield
-    except StepFailedError as error:
-        error.left_behind = error.left_behind or standing
-        if not error.left_behind:
-            await asyncio.to_thread(keeper.forget)
-        raise
 
 
 def _keep(keeper: Keeper, step: Step, asked: Asked, *, standing: bool) -> Path | None:

@@ -20,7 +20,7 @@ from enchain.engines.terraform.inputs import accept, resolve
 from enchain.engines.terraform.outputs import known_outputs, output_changes, outputs_of, planned_step
 from enchain.engines.terraform.plugins import PluginCache
 from enchain.engines.terraform.tool import Tool, child_environment, find, settings
-from enchain.engines.terraform.variables import faults, references, split
+from enchain.engines.terraform.variables import faults, split
 from enchain.engines.terraform.work import KeptPlan, Work
 from enchain.sdk.port import (
     CancelledStepError,
@@ -34,6 +34,7 @@ from enchain.sdk.port import (
     Step,
     StepFailedError,
 )
+from enchain.sdk.references import references
 from enchain.sdk.schemas import to_struct
 from enchain.terraform_modules import schemas
 from enchain.terraform_modules.module import Module, read_module, tree_digest

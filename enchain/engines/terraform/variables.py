@@ -10,13 +10,13 @@ from typing import Any
 
 from enchain.chains.values import Json, SecretRef, TemplateText
 from enchain.sdk.port import Finding
+from enchain.sdk.references import Place, references, without_references
 from enchain.terraform_modules.constraints import is_primitive
 from enchain.terraform_modules.hcl import quoted
 from enchain.terraform_modules.module import Module
 from enchain.v1 import diagnostic_pb2
 
 _NUL = "\0"
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SecretVariable:
 
     name: str
     value: Json
-    refs: tuple[tuple[Path, SecretRef], ...] = ()
+    refs: tuple[tuple[Place, SecretRef], ...] = ()
     literal: bool = True
 
 
@@ -110,33 +110,7 @@ def environment_of(variables: Variables, resolved: Mapping[str, Json]) -> dict[s
     return environment
 
 
-def references(value: Json, path: Path = ()) -> Iterator[tuple[Path, SecretRef]]:
-    """Answer the references to secrets in a value, each with its place."""
-    match value:
-        case SecretRef():
-            yield path, value
-        case dict():
-            for key, item in value.items():
-                yield from references(item, (*path, key))
-        case list() | tuple():
-            for index, item in enumerate(value):
-                yield from references(item, (*path, index))
-
-
-def without_references(value: Json) -> Json:
-    """Answer the value with None wherever a reference stands."""
-    match value:
-        case SecretRef():
-            return None
-        case dict():
-            return {key: without_references(item) for key, item in value.items()}
-        case list() | tuple():
-            return [without_references(item) for item in value]
-        case _:
-            return value
-
-
-def with_secrets(value: Json, secrets: Mapping[Path, str], path: Path = ()) -> Json:
+def with_secrets(value: Json, secrets: Mapping[Place, str], path: Place = ()) -> Json:
     """Answer the value with the secrets put in at their places."""
     if path in secrets:
         return secrets[path]
@@ -149,7 +123,7 @@ def with_secrets(value: Json, secrets: Mapping[Path, str], path: Path = ()) -> J
             return value
 
 
-def texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def texts(value: Json, path: Place = ()) -> Iterator[tuple[Place, str]]:
     """Answer the non-empty texts in a value, each with its place."""
     match value:
         case str() if value:

@@ -12,11 +12,11 @@ from enchain.engines.terraform.variables import (
     environment_of,
     faults,
     from_record,
-    references,
     split,
     to_record,
     with_secrets,
 )
+from enchain.sdk.references import references
 from enchain.terraform_modules.hcl import literal, parse_expression, quoted
 from enchain.terraform_modules.module import Module, read_module
 

@@ -2,15 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from enchain.engines.terraform.files import copy_module
 from enchain.engines.terraform.variables import Variables
 from enchain.engines.terraform.work import OVERRIDE, Work
+from tests.harness.terraform_modules import locked_by_another
 
 
 def artifact(directory: Path, **files: str) -> Path:
@@ -31,25 +28,6 @@ def state_of(work: Work, *resources: str) -> None:
     data = {"mode": "data", "type": "a", "name": "looked_up", "instances": [{}]}
     state = {"version": 4, "serial": 1, "lineage": "x", "resources": [*listed, data]}
     work.state.write_text(json.dumps(state))
-
-
-@contextmanager
-def _locked_by_another(path: Path) -> Iterator[None]:
-    """Let another process hold the lock: those of one process do not meet."""
-    script = (
-        "import fcntl, sys\n"
-        "file = open(sys.argv[1], 'r+b')\n"
-        "fcntl.lockf(file, fcntl.LOCK_EX)\n"
-        "print('held', flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        yield
-        holder.communicate()
 
 
 def test_the_module_is_laid_beside_what_terraform_wrote_there(tmp_path: Path) -> None:
@@ -174,7 +152,7 @@ def test_a_note_of_the_lock_without_the_lock_tells_of_a_killed_run(tmp_path: Pat
     quiet = work.was_killed()
     (work.state.parent / ".terraform.tfstate.lock.info").write_text("{}")
     killed = work.was_killed()
-    with _locked_by_another(work.state):
+    with locked_by_another(work.state):
         running = work.was_killed()
 
     assert (quiet, killed, running) == (False, True, False)

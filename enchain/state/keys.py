@@ -35,6 +35,9 @@ RECOMMENDATIONS = f"{DECISIONS}recommendations/"
 SWITCHES = f"{DECISIONS}switches/"
 LEARNED = f"{ROOT}learned/"
 REFUSED = f"{LEARNED}refused/"
+FORECASTS = f"{LEARNED}forecasts/"
+ACCURACY = f"{LEARNED}accuracy/"
+FORECAST_JOBS = f"{LEARNED}jobs/"
 AUDIT = f"{ROOT}audit/"
 EPOCH = f"{ROOT}epoch"
 
@@ -169,3 +172,33 @@ def parts(key: str, prefix: str) -> tuple[str, ...]:
     if not key.startswith(prefix):
         raise ValueError(f"{key} does not lie under {prefix}")
     return tuple(key.removeprefix(prefix).split("/"))
+
+
+def planned_event(workload: str, event: str) -> str:
+    """Key of a planned event of a workload."""
+    return f"{EVENTS}{workload}/{event}"
+
+
+def planned_events_of(workload: str) -> str:
+    """Prefix of a workload's planned events."""
+    return f"{EVENTS}{workload}/"
+
+
+def forecast(workload: str, forecast: str) -> str:
+    """Key of the newest forecast of a signal on a grid, such as `cpu-5m`."""
+    return f"{FORECASTS}{workload}/{forecast}"
+
+
+def forecasts_of(workload: str) -> str:
+    """Prefix of a workload's forecasts."""
+    return f"{FORECASTS}{workload}/"
+
+
+def accuracy(workload: str, forecast: str) -> str:
+    """Key of how good the forecasts of a signal on a grid have been."""
+    return f"{ACCURACY}{workload}/{forecast}"
+
+
+def forecast_job(job: str) -> str:
+    """Key of a backtest or a training."""
+    return f"{FORECAST_JOBS}{job}"

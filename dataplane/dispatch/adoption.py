@@ -143,15 +143,20 @@ class Adopter:
             if owner is None:
                 found += 1
                 self._consider(operation, known_active=True)
-            elif self._is_lost_here(item.value, owner.value):
+            elif self._is_lost_here(operation, item.value, owner.value):
                 suspects.add(operation)
         for operation in sorted(suspects & self._suspects):
             await self._disown(operation, owners[keys.owner(operation)].create_revision)
         self._suspects = suspects
         return found
 
-    def _is_lost_here(self, active: bytes, owner: bytes) -> bool:
-        """We own it and do not run it: an admission whose answer got lost and that came late."""
+    def _is_lost_here(self, operation: str, active: bytes, owner: bytes) -> bool:
+        """We own it and do not run it: an admission whose answer got lost and that came late.
+
+        What is just being taken up is ours and will run: its claim stands before it does.
+        """
+        if operation in self._trying:
+            return False
         if decode(operation_pb2.OperationOwner, owner).router != self._router:
             return False
         return not self._executor.runs(decode(operation_pb2.ActiveOperation, active).operation)

@@ -117,6 +117,14 @@ FENCES = [
         needed=2197,
     ),
     Fence(
+        "what is taken up is not lost",
+        "dataplane/dispatch/adoption.py",
+        "        if operation in self._trying:\n            return False\n        if decode(",
+        "        if decode(",
+        seed=4079,
+        needed=4080,
+    ),
+    Fence(
         "request id asked before a refusal",
         "dataplane/rpc/admission.py",
         "            if isinstance(refusal, ITS_OWN_FAULT):\n",

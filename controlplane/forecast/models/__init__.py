@@ -1,0 +1,1 @@
+"""The models that need no TensorFlow, one file each, all behind `controlplane.forecast.port`."""

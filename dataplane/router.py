@@ -126,7 +126,16 @@ class Router:
         self.circuits, self.fanout = Circuits(), Fanout()
         self.pool = Pool(self.instances, self.circuits, clock=clock, rng=rng)
         self.engines = Engines(self.channels, self.circuits, clock=clock)
-        means = Means(self.journal, self.pool, self.engines, self.fanout, clock, rng, self.lease.remaining)
+        means = Means(
+            self.journal,
+            self.pool,
+            self.engines,
+            self.fanout,
+            clock,
+            rng,
+            remaining=self.lease.remaining,
+            stands=self.lease.stands,
+        )
         self.executor = Executor(means, running_max=settings.running_max)
         self.chains = Chains(store, lambda: self.tables.table.chains)
         self.adopter = Adopter(

@@ -1,8 +1,8 @@
 """All operations that this router runs: started, bounded in number, handed over.
 
 Admission reserves a place before it writes anything; adoption asks whether there is one. Each operation
-is one named task. An execution that fails by an error of our own gives its operation up, so that another
-router takes it; the third that fails holds it.
+is one named task, and none escapes: whatever was started ends with the lease. An execution that fails by
+an error of our own gives its operation up, so that another router takes it; the third that fails holds it.
 """
 
 import asyncio
@@ -61,7 +61,8 @@ class Executor:
         self._running_max = running_max
         self._reserved = 0
         self._executions: dict[str, Execution] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        # By execution and not by name: one that is still ending may share its operation with the next.
+        self._tasks: dict[Execution, asyncio.Task[None]] = {}
         self._ended: deque[str] = deque(maxlen=ENDED_REMEMBERED)
         self._stopping = False
 
@@ -120,13 +121,30 @@ class Executor:
             epoch: The store's epoch.
             first: What happened last.
             shown: Durable events up to here were shown before.
+
+        Raises:
+            DisplacedError: The claim's answer came too late: it holds no longer.
         """
         name = str(owned.name)
+        self._refuse_late(name, owned)
         execution = Execution(self._means, owned, run, epoch=epoch, first=first, shown=shown)
         self._executions[name] = execution
         _running.add(1)
         task = asyncio.create_task(self._supervise(name, execution), name=f"run {name}")
-        self._tasks[name] = task
+        self._tasks[execution] = task
+        task.add_done_callback(lambda _: self._forget(name, execution))
+
+    def _refuse_late(self, name: str, owned: Owned) -> None:
+        """Refuse a claim that was lost while its answer was under way: nobody would come to end it.
+
+        What was lost with the old lease must not run under the new one, and what was taken up again since
+        has a newer owner here.
+        """
+        if not self._means.stands(owned.lease):
+            raise DisplacedError(f"this router has lost the lease under which it claimed {name}")
+        current = self._executions.get(name)
+        if current is not None and current.owned.token >= owned.token:
+            raise DisplacedError(f"this router has taken {name} up again meanwhile")
 
     async def _supervise(self, name: str, execution: Execution) -> None:
         operation = execution.run_state.operation
@@ -148,10 +166,13 @@ class Executor:
             await self._give_up(execution)
         finally:
             contexts.detach(token)
-            _running.add(-1)
-            if self._executions.get(name) is execution:
-                del self._executions[name]
-                del self._tasks[name]
+
+    def _forget(self, name: str, execution: Execution) -> None:
+        """It has ended, or was cancelled before its first step."""
+        _running.add(-1)
+        del self._tasks[execution]
+        if self._executions.get(name) is execution:
+            del self._executions[name]
 
     def _rested(self, execution: Execution) -> None:
         operation = execution.run_state.operation
@@ -192,7 +213,7 @@ class Executor:
 
     async def displace_all(self, reason: str) -> None:
         """The lease is lost, and with it every ownership: stop, and let others take over."""
-        names = list(self._executions)
+        names = [execution.name for execution in self._tasks]
         await self._cancel_all()
         for name in names:
             self._means.fanout.close(name, reason)
@@ -200,7 +221,7 @@ class Executor:
     async def hand_over(self) -> int:
         """Stop running, give every operation up, and answer how many there were. Tools go on undisturbed."""
         self._stopping = True
-        executions = list(self._executions.values())
+        executions = list(self._tasks)
         await self._cancel_all()
         await asyncio.gather(*(self._give_up(execution) for execution in executions))
         return len(executions)

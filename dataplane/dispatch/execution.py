@@ -69,6 +69,7 @@ class Means:
         clock: Time.
         rng: Jitter.
         remaining: For how many seconds the router's lease certainly stands.
+        stands: Whether a lease, by id, is the router's and not lost.
     """
 
     journal: Journal
@@ -78,6 +79,7 @@ class Means:
     clock: Clock
     rng: Random
     remaining: Callable[[], float]
+    stands: Callable[[int], bool]
 
 
 class Execution:

@@ -128,7 +128,7 @@ class Admitter:
                 retry_after=1.0,
             )
         if result.succeeded:
-            return Owned(name, token=result.revision, record_revision=result.revision)
+            return Owned(name, token=result.revision, record_revision=result.revision, lease=lease)
         return self._refused(admission, claim, result)
 
     def _txn(self, admission: records.Admission, claim: Claim, lease: int) -> Txn:

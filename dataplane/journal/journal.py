@@ -103,10 +103,10 @@ class Journal:
             unchanged(keys.record(name.tenant, name.operation), stored.revision),
             (await self.epoch()).holds(),
         )
-        owned = Owned(name, token=0, record_revision=stored.revision)
+        owned = Owned(name, token=0, record_revision=stored.revision, lease=self._lease())
         value = encode(operation)
         ops: list[Op] = [
-            Put(owned.owner_key, encode(self._owner), self._lease()),
+            Put(owned.owner_key, encode(self._owner), owned.lease),
             Put(owned.record_key, value),
         ]
         marked = encode(records.active(operation))

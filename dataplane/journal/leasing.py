@@ -51,6 +51,10 @@ class RouterLease:
         """For how many seconds it certainly stands."""
         return self._lease.remaining()
 
+    def stands(self, lease: int) -> bool:
+        """Whether a lease of this router, by id, is neither known to be gone nor replaced by another."""
+        return lease == self._lease.id and not self._lease.lost.is_set()
+
     async def start(self) -> None:
         """Get a lease, however long that takes."""
         failures = 0

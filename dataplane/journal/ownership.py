@@ -25,11 +25,13 @@ class Owned:
         name: The operation.
         token: Create revision of the owner key: the fencing token.
         record_revision: Mod revision of the record as this router wrote or read it last.
+        lease: The lease under which the owner key was put; what is owned is lost with it.
     """
 
     name: OperationName
     token: int
     record_revision: int
+    lease: int
 
     @property
     def record_key(self) -> str:

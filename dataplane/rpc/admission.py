@@ -177,9 +177,9 @@ class Admission:
         admitted = await self._journal.admit(decided.admission, decided.claim)
         if isinstance(admitted, Known):
             return Begun(admitted.operation, None)
-        watcher = self._fanout.open(operation.name)
         run = Run(operation, decided.chain, decided.admission.resource)
         self._executor.start(admitted, run, epoch=epoch.number, first=events.Admitted())
+        watcher = self._fanout.open(operation.name)  # nothing has run yet, so that it misses nothing
         verb = operation_pb2.Verb.Name(operation.verb)
         _admitted.add(1, {"verb": verb, "workload": operation.workload})
         _log.info(

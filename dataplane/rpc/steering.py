@@ -102,18 +102,18 @@ class Steering:
 
             try:
                 owned, retried = await self._journal.claim(name, decide)
+                epoch = await self._journal.epoch()
+                self._executor.start(
+                    owned,
+                    replace(run, operation=retried),
+                    epoch=epoch.number,
+                    first=events.WaitOver(),
+                    shown=stored.operation.last_sequence,
+                )
             except DisplacedError as error:
                 raise ConflictError(
                     f"{name} has changed", reason="OPERATION_CHANGED", retry_after=0.1
                 ) from error
-            epoch = await self._journal.epoch()
-            self._executor.start(
-                owned,
-                replace(run, operation=retried),
-                epoch=epoch.number,
-                first=events.WaitOver(),
-                shown=stored.operation.last_sequence,
-            )
         _log.info("operation retried", operation=str(name), from_step=from_step, by=caller.identity.subject)
         return _with_etag(retried, owned.record_revision)
 

@@ -41,6 +41,13 @@ ENGINE = _rule("engine id", _SLUG, _SLUG_WORDS)
 CHAIN = _rule("chain id", _SLUG, _SLUG_WORDS)
 TENANT = _rule("tenant id", _SLUG, _SLUG_WORDS)
 RESOURCE = _rule("resource id", _SLUG, _SLUG_WORDS)
+EVENT = _rule("event id", _SLUG, _SLUG_WORDS)
+EVENT_TYPE = _rule("event type", _SLUG, _SLUG_WORDS)
+FORECAST = _rule(
+    "forecast id",
+    r"(requests|cpu|memory|network)-[1-9][0-9]{0,3}(s|m|h|d)",
+    "a signal and a grid, such as `cpu-5m`; signals are requests, cpu, memory and network",
+)
 STEP = _rule("step name", r"[a-z][a-z0-9_]{0,62}", _WORD_WORDS)
 FIELD = _rule("field name", r"[a-z][a-z0-9_]{0,62}", _WORD_WORDS)
 REVISION = _rule("revision", r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", _LABEL_WORDS.replace("128", "63"))
@@ -257,3 +264,56 @@ class ResourceName:
 
     def __str__(self) -> str:
         return f"tenants/{self.tenant}/resources/{self.resource}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEventName:
+    """`workloads/{workload}/plannedEvents/{event}`."""
+
+    workload: str
+    event: str
+
+    @classmethod
+    def parse(cls, name: str, field: str = "name") -> "PlannedEventName":
+        """Take a name apart."""
+        return cls(*_split(name, "workloads/{workload}/plannedEvents/{event}", field, (WORKLOAD, EVENT)))
+
+    def __str__(self) -> str:
+        return f"workloads/{self.workload}/plannedEvents/{self.event}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastName:
+    """`workloads/{workload}/forecasts/{forecast}`, and the names of what belongs to it."""
+
+    workload: str
+    forecast: str
+
+    @classmethod
+    def parse(cls, name: str, field: str = "name", *, part: str = "") -> "ForecastName":
+        """Take a name apart; `part` is what follows the forecast's own, such as `accuracy`."""
+        form = "workloads/{workload}/forecasts/{forecast}" + (f"/{part}" if part else "")
+        return cls(*_split(name, form, field, (WORKLOAD, FORECAST)))
+
+    @property
+    def accuracy(self) -> str:
+        """Name of how good the forecast has been."""
+        return f"{self}/accuracy"
+
+    @property
+    def demand(self) -> str:
+        """Name of the measured demand behind the forecast."""
+        return f"{self}/demand"
+
+    def __str__(self) -> str:
+        return f"workloads/{self.workload}/forecasts/{self.forecast}"
+
+
+def forecast_job_name(job: str) -> str:
+    """`forecastJobs/{ulid}`."""
+    return f"forecastJobs/{job}"
+
+
+def forecast_job_id(name: str, field: str = "name") -> str:
+    """Id in `forecastJobs/{ulid}`."""
+    return _split(name, "forecastJobs/{job}", field, (ULID,))[0]

@@ -38,6 +38,7 @@ REFUSED = f"{LEARNED}refused/"
 FORECASTS = f"{LEARNED}forecasts/"
 ACCURACY = f"{LEARNED}accuracy/"
 FORECAST_JOBS = f"{LEARNED}jobs/"
+FORECAST_REQUESTS = f"{LEARNED}job-requests/"
 AUDIT = f"{ROOT}audit/"
 EPOCH = f"{ROOT}epoch"
 
@@ -197,6 +198,16 @@ def forecasts_of(workload: str) -> str:
 def accuracy(workload: str, forecast: str) -> str:
     """Key of how good the forecasts of a signal on a grid have been."""
     return f"{ACCURACY}{workload}/{forecast}"
+
+
+def accuracy_of(workload: str) -> str:
+    """Prefix of how good a workload's forecasts have been."""
+    return f"{ACCURACY}{workload}/"
+
+
+def forecast_request(request_id: str) -> str:
+    """Key that binds a request id to the backtest or training that it began."""
+    return f"{FORECAST_REQUESTS}{request_id}"
 
 
 def forecast_job(job: str) -> str:

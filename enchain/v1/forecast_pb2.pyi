@@ -126,6 +126,7 @@ class Forecast(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    BUCKET_ENDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/forecasts/{forecast}`; the id is signal and grid, such as `cpu-5m` or `requests-1h`."""
     signal: Global___DemandSignal.ValueType
@@ -170,6 +171,10 @@ class Forecast(_message.Message):
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForecastWarning]:
         """What whoever relies on it should know."""
 
+    @_builtins.property
+    def bucket_ends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The last step of each horizon bucket, ascending; `ModelShare.weights` are in their order."""
+
     def __init__(
         self,
         *,
@@ -188,10 +193,11 @@ class Forecast(_message.Message):
         data: Global___DataFreshness | None = ...,
         warnings: _abc.Iterable[Global___ForecastWarning] | None = ...,
         etag: _builtins.str = ...,
+        bucket_ends: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "data", b"data", "origin_time", b"origin_time", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "data", b"data", "etag", b"etag", "events", b"events", "levels", b"levels", "models", b"models", "name", b"name", "origin_time", b"origin_time", "rung", b"rung", "signal", b"signal", "step", b"step", "steps", b"steps", "steps_without_events", b"steps_without_events", "unit", b"unit", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_ends", b"bucket_ends", "create_time", b"create_time", "data", b"data", "etag", b"etag", "events", b"events", "levels", b"levels", "models", b"models", "name", b"name", "origin_time", b"origin_time", "rung", b"rung", "signal", b"signal", "step", b"step", "steps", b"steps", "steps_without_events", b"steps_without_events", "unit", b"unit", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -41,6 +41,27 @@ MUTANTS = [
         "whole = dict(inputs)",
         "tests/integration/router/test_refused_requests.py",
     ),
+    Mutant(
+        "a claim of a lost lease run",
+        "dataplane/dispatch/executing.py",
+        "        if not self._means.stands(owned.lease):\n",
+        "        if False:\n",
+        "tests/unit/dispatch/test_executing.py::test_a_claim_under_a_lease_that_was_replaced_is_not_run",
+    ),
+    Mutant(
+        "a claim run that was taken up again",
+        "dataplane/dispatch/executing.py",
+        "        if current is not None and current.owned.token >= owned.token:\n",
+        "        if False:\n",
+        "tests/unit/dispatch/test_executing.py::test_a_claim_that_was_taken_up_again_is_not_run",
+    ),
+    Mutant(
+        "only the newest execution of an operation stopped",
+        "dataplane/dispatch/executing.py",
+        "        tasks = list(self._tasks.values())\n",
+        "        tasks = [self._tasks[execution] for execution in self._executions.values()]\n",
+        "tests/unit/dispatch/test_executing.py::test_two_claims_of_one_operation_both_end_with_the_lease",
+    ),
     *(fence.mutant() for fence in FENCES),
 ]
 

@@ -23,6 +23,8 @@ FOUND = {
     192: "a cancel that waited at the fence went out after its operation had been held and given up",
     1396: "a cancel was stored for an operation that had just been held, and nobody took it",
     3550: "Apply went out while the operation was being held",
+    4079: "a scan gave up an operation that was just being taken up",
+    5055: "an execution that another of the same operation had hidden went on under the next lease",
     21239: "a request was refused as busy with the operation that it had begun itself",
     31181: "a retry that left nothing made an update forget what the attempt before had left",
 }

@@ -17,6 +17,7 @@ from controlplane.catalog.chains import ChainCatalog
 from controlplane.catalog.changes import stamper
 from controlplane.catalog.derivation import Deriver
 from controlplane.catalog.engines import EngineCatalog
+from controlplane.catalog.events import EventCatalog
 from controlplane.catalog.routes import RouteCatalog
 from controlplane.catalog.schemas import SchemaSource
 from controlplane.catalog.workloads import WorkloadCatalog
@@ -26,6 +27,7 @@ from controlplane.loops.outbox import OutboxLoop
 from controlplane.rpc.artifacts import ArtifactServicer
 from controlplane.rpc.chains import ChainServicer
 from controlplane.rpc.engines import EngineServicer
+from controlplane.rpc.events import PlannedEventServicer
 from controlplane.rpc.workloads import WorkloadServicer
 from controlplane.settings import ControlPlaneSettings, parse
 from enchain.artifacts.store import DirectoryArtifacts
@@ -38,7 +40,13 @@ from enchain.process.telemetry import configure_telemetry
 from enchain.process.tls import TlsFiles
 from enchain.state.etcd import open_store
 from enchain.state.store import Store
-from enchain.v1 import artifact_pb2_grpc, chain_pb2_grpc, engine_pb2_grpc, workload_pb2_grpc
+from enchain.v1 import (
+    artifact_pb2_grpc,
+    chain_pb2_grpc,
+    engine_pb2_grpc,
+    event_pb2_grpc,
+    workload_pb2_grpc,
+)
 
 SERVICE = "enchain-controlplane"
 
@@ -168,6 +176,11 @@ def assemble(
         artifact_pb2_grpc.add_ArtifactServiceServicer_to_server,
         ArtifactServicer(artifacts),
         "enchain.v1.ArtifactService",
+    )
+    server.add(
+        event_pb2_grpc.add_PlannedEventServiceServicer_to_server,
+        PlannedEventServicer(EventCatalog(store, stamp)),
+        "enchain.v1.PlannedEventService",
     )
 
 

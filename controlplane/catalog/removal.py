@@ -40,7 +40,7 @@ class WorkloadRemoval:
         self._stamp = stamp
 
     async def delete(self, workload: str, etag: str, caller: Caller, *, validate_only: bool = False) -> None:
-        """Delete a workload with its route, its chains and the records of its switches.
+        """Delete a workload with its route, chains, switches, planned events and forecasts.
 
         Where the process dies in between, the workload stands without a route: deleting it again goes on, and
         saving it again makes a new route.
@@ -73,6 +73,9 @@ class WorkloadRemoval:
                 Delete(current.key),
                 Delete(keys.chains_of(workload), prefix=True),
                 Delete(keys.switches_of(workload), prefix=True),
+                Delete(keys.planned_events_of(workload), prefix=True),
+                Delete(keys.forecasts_of(workload), prefix=True),
+                Delete(keys.accuracy_of(workload), prefix=True),
             )
             return Change(None, (same(current, current.key), absent(keys.route(workload))), doomed, audit)
 

@@ -18,16 +18,21 @@ from controlplane.catalog.changes import stamper
 from controlplane.catalog.derivation import Deriver
 from controlplane.catalog.engines import EngineCatalog
 from controlplane.catalog.events import EventCatalog
+from controlplane.catalog.forecast_jobs import ForecastJobCatalog
+from controlplane.catalog.forecasts import ForecastCatalog
 from controlplane.catalog.routes import RouteCatalog
 from controlplane.catalog.schemas import SchemaSource
 from controlplane.catalog.workloads import WorkloadCatalog
 from controlplane.demand.request_rate import RequestRateReader
+from controlplane.forecast.serving import Desk
 from controlplane.loops.election import Election, LeaderLoop
 from controlplane.loops.outbox import OutboxLoop
 from controlplane.rpc.artifacts import ArtifactServicer
 from controlplane.rpc.chains import ChainServicer
 from controlplane.rpc.engines import EngineServicer
 from controlplane.rpc.events import PlannedEventServicer
+from controlplane.rpc.forecasts import ForecastServicer
+from controlplane.rpc.leader import Leader
 from controlplane.rpc.workloads import WorkloadServicer
 from controlplane.settings import ControlPlaneSettings, parse
 from enchain.artifacts.store import DirectoryArtifacts
@@ -45,6 +50,7 @@ from enchain.v1 import (
     chain_pb2_grpc,
     engine_pb2_grpc,
     event_pb2_grpc,
+    forecast_pb2_grpc,
     workload_pb2_grpc,
 )
 
@@ -97,6 +103,7 @@ async def _serve(
 ) -> None:
     etcd = settings.server.etcd
     store = await open_store(etcd.endpoints, tls=etcd.tls, user=etcd.user, password=etcd.password())
+    desk = Desk()
     try:
         assemble(
             server,
@@ -104,6 +111,8 @@ async def _serve(
             ArtifactCatalog(DirectoryArtifacts(settings.artifacts)),
             clock=SystemClock(),
             tls=settings.server.tls,
+            desk=desk,
+            stop=stop,
         )
         address = await server.start()
         try:
@@ -124,7 +133,8 @@ async def _take_part(
 ) -> None:
     """Stand for election until `stop` is set; where this replica leads then, another one is elected."""
     ttl, clock, rng = settings.lease_seconds, SystemClock(), Random()  # noqa: S311 - jitter
-    election = Election(store, identifier, address, ttl_seconds=ttl, clock=clock, rng=rng)
+    reached_at = settings.advertise or address
+    election = Election(store, identifier, reached_at, ttl_seconds=ttl, clock=clock, rng=rng)
     async with Tasks() as tasks:
         tasks.start("take part in the election of a leader", election.run(leader_loops()))
         await stop.wait()
@@ -152,9 +162,26 @@ def leader_loops() -> Sequence[LeaderLoop]:
 
 
 def assemble(
-    server: Server, store: Store, artifacts: ArtifactCatalog, *, clock: Clock, tls: TlsFiles | None = None
+    server: Server,
+    store: Store,
+    artifacts: ArtifactCatalog,
+    *,
+    clock: Clock,
+    tls: TlsFiles | None = None,
+    desk: Desk | None = None,
+    stop: asyncio.Event | None = None,
 ) -> None:
-    """Put the catalogues together and the services onto a server."""
+    """Put the catalogues together and the services onto a server.
+
+    Args:
+        server: What serves them.
+        store: Where they keep what they know.
+        artifacts: The artifacts.
+        clock: Time.
+        tls: Certificates of this process; None in plain text.
+        desk: Where the leader's loop lays its work for the service; None where no loop runs.
+        stop: Set when the process is told to stop, which ends streams; None where nobody sets it.
+    """
     stamp = stamper(clock)
     deriver = Deriver(SchemaSource(store, tls), artifacts)
     server.add(
@@ -181,6 +208,17 @@ def assemble(
         event_pb2_grpc.add_PlannedEventServiceServicer_to_server,
         PlannedEventServicer(EventCatalog(store, stamp)),
         "enchain.v1.PlannedEventService",
+    )
+    server.add(
+        forecast_pb2_grpc.add_ForecastServiceServicer_to_server,
+        ForecastServicer(
+            ForecastCatalog(store),
+            ForecastJobCatalog(store, stamp, clock),
+            desk=desk or Desk(),
+            leader=Leader(store, tls=tls),
+            stop=stop or asyncio.Event(),
+        ),
+        "enchain.v1.ForecastService",
     )
 
 

@@ -28,11 +28,13 @@ class ControlPlaneSettings:
         server: What every server of ours is told.
         artifacts: Directory of the artifact store. Control planes and engine instances share it.
         lease_seconds: How long the leadership of this replica outlives it.
+        advertise: `host:port` under which other replicas reach it; empty for the address it listens on.
     """
 
     server: ServerSettings
     artifacts: Path
     lease_seconds: int = LEASE_SECONDS
+    advertise: str = ""
 
 
 def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> ControlPlaneSettings:
@@ -53,8 +55,16 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
         metavar="SECONDS",
         help="how long the leadership of this replica outlives it [ENCHAIN_LEASE_SECONDS]",
     )
+    parser.add_argument(
+        "--advertise",
+        default=env.get("ENCHAIN_ADVERTISE", ""),
+        metavar="HOST:PORT",
+        help="where other control planes reach this one [ENCHAIN_ADVERTISE]",
+    )
     args, server = parse_server_args(parser, argv)
     seconds = args.lease_seconds
     if not seconds.isdecimal() or int(seconds) < LEASE_SECONDS_MIN:
         parser.error(f"--lease-seconds must be a number of at least {LEASE_SECONDS_MIN}, not {seconds!r}")
-    return ControlPlaneSettings(server=server, artifacts=Path(args.artifacts), lease_seconds=int(seconds))
+    return ControlPlaneSettings(
+        server=server, artifacts=Path(args.artifacts), lease_seconds=int(seconds), advertise=args.advertise
+    )

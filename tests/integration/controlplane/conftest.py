@@ -1,5 +1,6 @@
 """Fixtures: a control plane on real etcd, with and without engines."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -45,3 +46,19 @@ async def saved(site: Plane) -> Plane:
     await save_site(site)
     await create_chain(site, "via-files", {"serve": "files"})
     return site
+
+
+@pytest.fixture
+async def stopping(store: Store, tmp_path: Path) -> AsyncIterator[tuple[Plane, asyncio.Event]]:
+    """A control plane that can be told to stop."""
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        server = Server("127.0.0.1:0")
+        artifacts = tmp_path / "artifacts"
+        catalog = ArtifactCatalog(DirectoryArtifacts(artifacts))
+        assemble(server, store, catalog, clock=SystemClock(), stop=stop)
+        address = await server.start()
+        stack.push_async_callback(server.stop, 0)
+        channel = open_channel(address)
+        stack.push_async_callback(channel.close, None)
+        yield Plane(store, channel, address, artifacts, stack), stop

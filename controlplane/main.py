@@ -2,8 +2,8 @@
 
 Started by people, `enchain dev` and containers. The order of its life: telemetry, then health
 (NOT_SERVING), then the store, then serving, and only then the announcement. It keeps nothing but what is in
-the store and in the artifact directory, so it may be killed at any time and run in several replicas. All of
-them serve; one of them, which they elect, runs the loops.
+the store, in the artifact directory and in the history of demand, so it may be killed at any time and run in
+several replicas. All of them serve; one of them, which they elect, runs the loops.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ import secrets
 import sys
 from collections.abc import Sequence
 from random import Random
+
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
 
 from controlplane.catalog.artifacts import ArtifactCatalog
 from controlplane.catalog.chains import ChainCatalog
@@ -23,6 +25,7 @@ from controlplane.catalog.forecasts import ForecastCatalog
 from controlplane.catalog.routes import RouteCatalog
 from controlplane.catalog.schemas import SchemaSource
 from controlplane.catalog.workloads import WorkloadCatalog
+from controlplane.demand.house import DemandHouse, furnished
 from controlplane.demand.request_rate import RequestRateReader
 from controlplane.forecast.serving import Desk
 from controlplane.loops.election import Election, LeaderLoop
@@ -33,6 +36,8 @@ from controlplane.rpc.engines import EngineServicer
 from controlplane.rpc.events import PlannedEventServicer
 from controlplane.rpc.forecasts import ForecastServicer
 from controlplane.rpc.leader import Leader
+from controlplane.rpc.metrics import SERVICE as METRICS_SERVICE
+from controlplane.rpc.metrics import LeadersMetrics, MetricsServicer
 from controlplane.rpc.workloads import WorkloadServicer
 from controlplane.settings import ControlPlaneSettings, parse
 from enchain.artifacts.store import DirectoryArtifacts
@@ -104,6 +109,7 @@ async def _serve(
     etcd = settings.server.etcd
     store = await open_store(etcd.endpoints, tls=etcd.tls, user=etcd.user, password=etcd.password())
     desk = Desk()
+    demand = _demand(settings)
     try:
         assemble(
             server,
@@ -114,6 +120,7 @@ async def _serve(
             desk=desk,
             stop=stop,
         )
+        receive_metrics(server, demand, LeadersMetrics(store, tls=settings.server.tls))
         address = await server.start()
         try:
             # Nothing is kept in memory, so the store is in step once it answers.
@@ -121,22 +128,38 @@ async def _serve(
                 await server.serving(True)
                 write_ready_file(settings.server.ready_file, address=address, identifier=identifier)
                 _log.info("serving", address=address, id=identifier)
-                await _take_part(settings, store, identifier, address, stop)
+                loops = (*leader_loops(), demand.loop)
+                await _take_part(settings, store, identifier, address, stop, loops)
         finally:
             await server.drain(DRAIN_SECONDS)
     finally:
         await store.close()
 
 
+def _demand(settings: ControlPlaneSettings) -> DemandHouse:
+    return furnished(
+        settings.history,
+        clock=SystemClock(),
+        rng=Random(),  # noqa: S311 - jitter
+        prometheus=settings.prometheus,
+        token_file=settings.prometheus_token_file,
+    )
+
+
 async def _take_part(
-    settings: ControlPlaneSettings, store: Store, identifier: str, address: str, stop: asyncio.Event
+    settings: ControlPlaneSettings,
+    store: Store,
+    identifier: str,
+    address: str,
+    stop: asyncio.Event,
+    loops: Sequence[LeaderLoop],
 ) -> None:
     """Stand for election until `stop` is set; where this replica leads then, another one is elected."""
     ttl, clock, rng = settings.lease_seconds, SystemClock(), Random()  # noqa: S311 - jitter
     reached_at = settings.advertise or address
     election = Election(store, identifier, reached_at, ttl_seconds=ttl, clock=clock, rng=rng)
     async with Tasks() as tasks:
-        tasks.start("take part in the election of a leader", election.run(leader_loops()))
+        tasks.start("take part in the election of a leader", election.run(loops))
         await stop.wait()
 
 
@@ -159,6 +182,12 @@ def leader_loops() -> Sequence[LeaderLoop]:
     """Put together what only the leader of all replicas does."""
     clock = SystemClock()
     return (OutboxLoop((RequestRateReader(),), clock=clock, rng=Random()),)  # noqa: S311 - jitter
+
+
+def receive_metrics(server: Server, demand: DemandHouse, leader: LeadersMetrics) -> None:
+    """Let a server take metrics in, or hand them on to the leader."""
+    add = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
+    server.add(add, MetricsServicer(demand.intake, leader), METRICS_SERVICE)
 
 
 def assemble(

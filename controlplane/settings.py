@@ -13,6 +13,9 @@ from enchain.process.settings import ServerSettings, add_server_flags, parse_ser
 
 ARTIFACTS_DEFAULT = "artifacts"
 
+HISTORY_DEFAULT = "history.sqlite"
+"""Beside the artifact store, where nothing else is said."""
+
 LEASE_SECONDS = 20
 """It must outlast a failover of etcd."""
 
@@ -29,12 +32,18 @@ class ControlPlaneSettings:
         artifacts: Directory of the artifact store. Control planes and engine instances share it.
         lease_seconds: How long the leadership of this replica outlives it.
         advertise: `host:port` under which other replicas reach it; empty for the address it listens on.
+        history: File of the history of demand. The replica that leads has it alone.
+        prometheus: Address of the Prometheus that workloads' queries are for; empty for none.
+        prometheus_token_file: File with a bearer token for it; None where it asks for none.
     """
 
     server: ServerSettings
     artifacts: Path
     lease_seconds: int = LEASE_SECONDS
     advertise: str = ""
+    history: Path = Path(HISTORY_DEFAULT)
+    prometheus: str = ""
+    prometheus_token_file: Path | None = None
 
 
 def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> ControlPlaneSettings:
@@ -61,10 +70,41 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
         metavar="HOST:PORT",
         help="where other control planes reach this one [ENCHAIN_ADVERTISE]",
     )
+    _add_demand_flags(parser, env)
     args, server = parse_server_args(parser, argv)
     seconds = args.lease_seconds
     if not seconds.isdecimal() or int(seconds) < LEASE_SECONDS_MIN:
         parser.error(f"--lease-seconds must be a number of at least {LEASE_SECONDS_MIN}, not {seconds!r}")
+    if args.prometheus and not args.prometheus.startswith(("http://", "https://")):
+        parser.error(f"--prometheus must begin with http:// or https://, not {args.prometheus!r}")
     return ControlPlaneSettings(
-        server=server, artifacts=Path(args.artifacts), lease_seconds=int(seconds), advertise=args.advertise
+        server=server,
+        artifacts=Path(args.artifacts),
+        lease_seconds=int(seconds),
+        advertise=args.advertise,
+        history=Path(args.history or Path(args.artifacts).parent / HISTORY_DEFAULT),
+        prometheus=args.prometheus,
+        prometheus_token_file=Path(args.prometheus_token_file) if args.prometheus_token_file else None,
+    )
+
+
+def _add_demand_flags(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
+    parser.add_argument(
+        "--history",
+        default=env.get("ENCHAIN_HISTORY", ""),
+        metavar="FILE",
+        help=f"history of demand, used while this replica leads; default {HISTORY_DEFAULT} by the artifacts"
+        " [ENCHAIN_HISTORY]",
+    )
+    parser.add_argument(
+        "--prometheus",
+        default=env.get("ENCHAIN_PROMETHEUS", ""),
+        metavar="URL",
+        help="Prometheus that workloads' queries are for [ENCHAIN_PROMETHEUS]",
+    )
+    parser.add_argument(
+        "--prometheus-token-file",
+        default=env.get("ENCHAIN_PROMETHEUS_TOKEN_FILE", ""),
+        metavar="FILE",
+        help="file with a bearer token for that Prometheus [ENCHAIN_PROMETHEUS_TOKEN_FILE]",
     )

@@ -92,13 +92,18 @@ class Appender:
             self._series[workloads.get(line, "")] += 1
         (self._settled,) = run("SELECT until FROM settled").fetchone()
 
-    def append(self, points: Sequence[Point], now: float) -> Rejected:
+    def append(self, points: Sequence[Point], now: float, left: Rejected) -> Rejected:
         """Write samples; answer how many were left out, by what they were about and why.
+
+        Args:
+            points: The samples.
+            now: Seconds since the epoch.
+            left: What was left out before; it is counted and answered with the others.
 
         Raises:
             sqlite3.Error: Nothing was written.
         """
-        change = _Change()
+        change = _Change(rejected=Counter(left))
         for point in points:
             self._judge(point, now, change)
         try:

@@ -45,10 +45,12 @@ class History:
         limits: How many series are taken.
 
     Attributes:
+        path: Its file.
         faults: What is wrong with the source of a key now, in words; whoever asks the source writes it.
     """
 
     def __init__(self, path: Path, *, clock: Clock, limits: Limits | None = None) -> None:
+        self.path = path
         self._file = HistoryFile(path)
         self._clock = clock
         self._limits = limits or Limits()
@@ -80,15 +82,19 @@ class History:
         self._reader.stop()
         self._writer.stop()
 
-    async def append(self, points: Sequence[Point]) -> Rejected:
-        """Take samples in, all in one transaction; answer what was left out.
+    async def append(self, points: Sequence[Point], left: Rejected | None = None) -> Rejected:
+        """Take samples in, all in one transaction; answer how many were left out, by what and why.
+
+        Args:
+            points: The samples.
+            left: What was left out before they came here, to be counted with the others.
 
         Raises:
             UnavailableError: It is not open, or could not write; nothing was taken.
             ExhaustedError: Too much waits already.
         """
         now = self._now()
-        return await self._write(lambda: self._appending().append(points, now))
+        return await self._write(lambda: self._appending().append(points, now, left or {}))
 
     async def note(self, rejected: Rejected) -> None:
         """Count samples that were left out by whoever brings the others."""

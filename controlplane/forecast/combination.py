@@ -2,7 +2,7 @@
 
 The leader and the backtest call `combine` for all series of one grid step at once. Tracks say how the members
 did before; where there are none the members count equally. It must never use an actual that a track
-does not hold, and never answers quantiles that cross.
+does not hold, or one measured after the present origin, and never answers quantiles that cross.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from controlplane.forecast import clipping, conformal, guard, spread, weighting
+from controlplane.forecast.explaining import explained
+from controlplane.forecast.losses import mean_loss
+from controlplane.forecast.notes import Note
+from controlplane.forecast.past import Past, gather
 from controlplane.forecast.pooling import pool
 from controlplane.forecast.quantiles import bounded, ordered
+from controlplane.forecast.rules import BUCKETS, NAIVE, RULES, SEASONAL, Rules
 from controlplane.forecast.series import FloatArray
 from controlplane.forecast.track import Track
 
-BUCKETS = (3, 12, 24, 48)
-"""Last step of each horizon bucket; the last bucket takes all steps beyond."""
+__all__ = ["BUCKETS", "Combined", "Note", "Present", "combine"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,21 +47,6 @@ class Present:
     allowed: NDArray[np.bool_] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Why something was done to the forecast of a series.
-
-    Attributes:
-        member: Which model it is about; empty where it is about the whole.
-        code: Stable UPPER_SNAKE code.
-        words: A sentence for people.
-    """
-
-    member: str
-    code: str
-    words: str
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Combined:
     """The combined forecast of n series.
@@ -79,30 +69,133 @@ class Combined:
     notes: tuple[tuple[Note, ...], ...]
 
 
-def combine(tracks: Sequence[Track], present: Present) -> Combined:
+@dataclass(frozen=True, slots=True, eq=False)
+class Bucket:
+    """The outcome of one horizon bucket.
+
+    Attributes:
+        quantiles: Shape (n, steps, levels).
+        weights: Shape (n, m).
+        spreads: Likewise.
+        poor: Likewise: who was dropped for its losses.
+        ratios: Likewise: losses by the seasonal naive's.
+        guarded: What was handed over to a simple model.
+    """
+
+    quantiles: FloatArray
+    weights: FloatArray
+    spreads: FloatArray
+    poor: NDArray[np.bool_]
+    ratios: FloatArray
+    guarded: guard.Guard
+
+
+def combine(tracks: Sequence[Track], present: Present, rules: Rules = RULES) -> Combined:
     """Combine the members' forecasts of n series.
 
     The answer for one series does not depend on the order of the series or of the members.
 
     Args:
-        tracks: One per series, in the order of `present`; an empty one where nothing is known yet. Only
-            actuals that are not NaN are learned from; `Track.known_at` hides later ones.
+        tracks: One per series, in the order of `present`; an empty one where nothing is known yet. Origins
+            from the present one on, and actuals measured after it, are left out; a NaN is not learned from.
         present: What the members forecast now.
+        rules: Constants.
     """
-    del tracks
-    n, m, horizon, _ = present.forecasts.shape
-    buckets = (*(last for last in BUCKETS if last < horizon), horizon)
-    usable = np.isfinite(present.forecasts).all(axis=(2, 3))
-    if present.allowed is not None:
-        usable &= present.allowed
-    weights = np.where(usable, 1.0, 0.0) / np.maximum(usable.sum(axis=1, keepdims=True), 1)
-    mixed = pool(np.moveaxis(present.forecasts, 1, 2), weights[:, None, :])
-    held = bounded(ordered(mixed), 0.0, present.upper[:, None, None])
+    horizon = present.forecasts.shape[2]
+    top = clipping.ceiling(present.highest, present.upper, rules)
+    missing = np.asarray(~np.isfinite(present.forecasts).all(axis=(2, 3)))
+    wild = clipping.exploded(present.forecasts, top)
+    barred = np.zeros_like(missing) if present.allowed is None else ~present.allowed
+    dropped = missing | wild | barred
+    # Rather a wild forecast, clipped, than none.
+    dropped = np.where(dropped.all(axis=1, keepdims=True), missing, dropped)
+    now = ordered(bounded(present.forecasts, 0.0, top[:, None, None, None]))
+    past = gather(tracks, present.members, present.origins, horizon, top)
+    buckets, first, done = (*(last for last in BUCKETS if last < horizon), horizon), 1, []
+    for last in buckets:
+        part = past.bucket(first, last, rules.half_life)
+        done.append(_bucket(part, now[:, :, first - 1 : last], dropped, present.members, last, rules))
+        first = last + 1
+    quantiles = ordered(np.concatenate([each.quantiles for each in done], axis=1))
+    weights = np.stack([each.weights for each in done], axis=1)
     return Combined(
-        quantiles=held,
+        quantiles=bounded(quantiles, 0.0, top[:, None, None]),
         members=present.members,
         buckets=buckets,
-        weights=np.repeat(weights[:, None, :], len(buckets), axis=1),
-        spreads=np.ones((n, len(buckets), m)),
-        notes=((),) * n,
+        weights=weights,
+        spreads=np.stack([each.spreads for each in done], axis=1),
+        notes=explained(
+            present.members,
+            buckets,
+            {"missing": missing, "wild": wild & ~missing, "barred": barred & ~missing},
+            np.stack([each.poor for each in done], axis=1),
+            np.stack([each.ratios for each in done], axis=1),
+            tuple(each.guarded for each in done),
+            past.known,
+        ),
     )
+
+
+def _bucket(
+    past: Past,
+    now: FloatArray,
+    dropped: NDArray[np.bool_],
+    members: tuple[str, ...],
+    last: int,
+    rules: Rules,
+) -> Bucket:
+    """Combine one horizon bucket.
+
+    Args:
+        past: What was forecast in it, and came.
+        now: Shape (n, m, steps, levels), ascending and credible.
+        dropped: Shape (n, m): who cannot have weight.
+        members: Names.
+        last: Last step of the bucket.
+        rules: Constants.
+    """
+    factors, factors_each = spread.factors(past, rules.spread_prior)
+    before = spread.stretched(past.forecasts, factors_each[..., None])
+    actuals, known = past.actuals[:, :, None], past.known[:, :, None]
+    losses = mean_loss(before, actuals, known) / past.scale[:, None, None]
+    losses = weighting.comparable(losses, past)
+    poor, ratios = clipping.poor(losses.sum(axis=1), past.count, members, rules)
+    # If nobody else is left, a poor member is better than none.
+    out = np.where((dropped | poor).all(axis=1, keepdims=True), dropped, dropped | poor)
+    weights = weighting.weigh(losses, past, rules)
+    chosen = weighting.without(weights.now, out, rules.pooled)
+    each = weighting.without(
+        np.where(past.usable, weights.each, 0.0), (chosen == 0)[:, None], chosen.shape[-1]
+    )
+    pooled = _pooled(before, each, rules.pooled + 1)
+    simple = {
+        members.index(name): mean_loss(past.forecasts[:, :, members.index(name)], past.actuals, past.known)
+        for name in (SEASONAL, *((NAIVE,) if last <= rules.naive_within else ()))
+        if name in members
+    }
+    guarded = guard.guard(_nan_where_none(pooled, past), simple, past, rules)
+    guarded = guard.possible(guarded, dropped)
+    if (rows := guarded.share > 0).any():
+        chosen, each = guard.handed_over(chosen, guarded), guard.handed_over(each, guarded)
+        each = np.where(past.usable, each, 0.0)
+        pooled[rows] = _pooled(before[rows], each[rows], rules.pooled + 1)
+    scores = conformal.calibration(conformal.score(pooled, past), past.count, rules)
+    mixed = pool(np.moveaxis(spread.stretched(now, factors[..., None]), 1, 2), chosen[:, None])
+    return Bucket(
+        conformal.applied(mixed, scores, past.scale), chosen, factors, poor & ~dropped, ratios, guarded
+    )
+
+
+def _pooled(forecasts: FloatArray, weights: FloatArray, most: int) -> FloatArray:
+    """Answer the pool of each past origin, (n, k, steps, levels), from no more members than have weight."""
+    most = min(most, weights.shape[-1])
+    heaviest = np.argsort(-weights.sum(axis=1), axis=-1, kind="stable")[:, None, :most]
+    taken = np.take_along_axis(forecasts, heaviest[..., None, None], axis=2)
+    return pool(np.moveaxis(taken, 2, 3), np.take_along_axis(weights, heaviest, axis=2)[:, :, None])
+
+
+def _nan_where_none(pooled: FloatArray, past: Past) -> FloatArray:
+    """Answer what the pool lost at each origin, NaN where there was no pool or nothing is known."""
+    counts = past.known & np.isfinite(pooled).all(axis=-1)
+    loss = mean_loss(np.where(counts[..., None], pooled, 0.0), past.actuals, counts)
+    return np.where(counts.any(axis=-1), loss, np.nan)

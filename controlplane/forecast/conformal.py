@@ -1,0 +1,204 @@
+"""Calibration of the pool: quantiles that hold as often as they say. Pure.
+
+`controlplane.forecast.combination` calls it per horizon bucket. The scores are normalised: where an actual
+lay in the pool of its origin, in standard normal units, linear between the quantiles and beyond them. Over
+all series their quantiles say which score each level needs (Vovk et al. 2005, split conformal prediction); a
+series' own scores then scale the width, up and down, as far as it has origins; and the width goes on to
+adapt to the last errors of coverage, origin by origin (Gibbs and Candès 2021, adaptive conformal inference).
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from controlplane.forecast.past import Past
+from controlplane.forecast.quantiles import LEVELS, MEDIAN
+from controlplane.forecast.rules import Rules
+from controlplane.forecast.series import FloatArray
+
+_NORMAL = NormalDist()
+SCORES: FloatArray = np.array([_NORMAL.inv_cdf(level) for level in LEVELS])
+"""The score of each level where the pool is calibrated already."""
+
+_FINE: FloatArray = (np.arange(199) + 0.5) / 199
+_FINE_SCORES: FloatArray = np.array([_NORMAL.inv_cdf(level) for level in _FINE])
+_WIDTHS: FloatArray = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
+_LOW, _HIGH, _TAIL = 2, 10, 0.1
+
+FLOOR = 1e-3
+"""Least distance of two neighbouring quantiles when scores are taken, as a share of the 10-90 % band, and a
+tenth of it as a share of the series' mean: an exact forecast of a constant has the score 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Scores of the past.
+
+    Attributes:
+        scores: Shape (n, k * steps); 0 where there is none.
+        weights: Shape (n, k * steps): each series' sum to its effective number of origins.
+        steps: How many steps one origin has.
+    """
+
+    scores: FloatArray
+    weights: FloatArray
+    steps: int
+
+
+def score(pooled: FloatArray, past: Past) -> Scored:
+    """Answer where the actuals lay in the pool of their origins.
+
+    Args:
+        pooled: Shape (n, k, steps, levels); NaN where there was no pool.
+        past: The same horizon bucket.
+    """
+    counts = past.known & np.isfinite(pooled).all(axis=-1)
+    safe = np.where(counts[..., None], pooled, 0.0)
+    scores = np.where(counts, to_scores(safe, past.actuals, past.scale[:, None, None]), 0.0)
+    steps = np.maximum(counts.sum(axis=-1, keepdims=True), 1)
+    weights = np.where(counts, past.age[..., None] / steps, 0.0)
+    total = weights.sum(axis=(1, 2), keepdims=True)
+    weights *= past.count[:, None, None] / np.where(total > 0, total, 1.0)
+    n = len(scores)
+    return Scored(scores.reshape(n, -1), weights.reshape(n, -1), scores.shape[-1])
+
+
+def calibration(scored: Scored, count: FloatArray, rules: Rules) -> FloatArray:
+    """Answer the score that each level of each series needs, shape (n, levels), ascending.
+
+    Args:
+        scored: Scores of the past.
+        count: Shape (n,): effective number of origins.
+        rules: Constants.
+    """
+    every = np.concatenate([scored.scores.ravel(), _FINE_SCORES])
+    weigh = np.concatenate([scored.weights.ravel(), np.full(len(_FINE), rules.shape_prior / len(_FINE))])
+    shape = weighted_quantiles(every[None], weigh[None], LEVELS)[0]
+    away = shape - shape[MEDIAN]
+    up, down = _widths(scored, count, shape, rules)
+    up, down = _adapted(scored, shape, up, down, rules)
+    width = np.where(away > 0, up[:, None], down[:, None])
+    return np.sort(shape[MEDIAN] + away * width, axis=-1)
+
+
+def _widths(
+    scored: Scored, count: FloatArray, shape: FloatArray, rules: Rules
+) -> tuple[FloatArray, FloatArray]:
+    """Answer by how much each series is wider than all together, above and below the median."""
+    own = weighted_quantiles(scored.scores, scored.weights, _WIDTHS)
+    shared = np.interp(_WIDTHS, LEVELS, shape)
+    middle, half = shape[MEDIAN], len(_WIDTHS) // 2
+    above = np.maximum((own[:, half:] - middle).sum(axis=-1), 0.0) / (shared[half:] - middle).sum()
+    below = np.maximum((middle - own[:, :half]).sum(axis=-1), 0.0) / (middle - shared[:half]).sum()
+    heard = scored.weights.sum(axis=-1) > 0
+    trust = np.where(heard, count, 0.0)
+    limit = np.log(rules.widest)
+    width = (
+        np.log(np.maximum((above + below) / 2, np.finfo(float).tiny)) * trust / (trust + rules.width_prior)
+    )
+    skew = (
+        np.log(np.clip(above, 0.1, 10.0) / np.clip(below, 0.1, 10.0)) / 2 * trust / (trust + rules.skew_prior)
+    )
+    width, skew = np.clip(width, -limit, limit), np.clip(skew, -limit / 2, limit / 2)
+    one = np.ones_like(width)
+    return np.where(heard, np.exp(width + skew), one), np.where(heard, np.exp(width - skew), one)
+
+
+def _adapted(
+    scored: Scored, shape: FloatArray, up: FloatArray, down: FloatArray, rules: Rules
+) -> tuple[FloatArray, FloatArray]:
+    """Go through the origins in order, and widen or narrow by what each says of the 10-90 % band."""
+    middle = shape[MEDIAN]
+    for first in range(0, scored.scores.shape[1], scored.steps):
+        part = slice(first, first + scored.steps)
+        counts = scored.weights[:, part] > 0
+        total = np.maximum(counts.sum(axis=-1), 1)
+        seen = counts.any(axis=-1)
+        high, low = middle + (shape[_HIGH] - middle) * up, middle + (shape[_LOW] - middle) * down
+        over = ((scored.scores[:, part] > high[:, None]) & counts).sum(axis=-1) / total - _TAIL
+        under = ((scored.scores[:, part] < low[:, None]) & counts).sum(axis=-1) / total - _TAIL
+        up = np.where(seen, up * np.exp(rules.adaptation * over), up)
+        down = np.where(seen, down * np.exp(rules.adaptation * under), down)
+    return up, down
+
+
+def applied(pooled: FloatArray, scores: FloatArray, scale: FloatArray) -> FloatArray:
+    """Answer the quantiles at the scores that the levels need.
+
+    Args:
+        pooled: Shape (n, steps, levels); NaN stays.
+        scores: Shape (n, levels).
+        scale: Shape (n,): the series' mean.
+    """
+    asked = np.broadcast_to(scores[:, None], pooled.shape)
+    return from_scores(pooled, asked, scale[:, None])
+
+
+def to_scores(quantiles: FloatArray, values: FloatArray, scale: FloatArray) -> FloatArray:
+    """Answer where values lie in distributions, in standard normal units.
+
+    Args:
+        quantiles: Shape (..., levels).
+        values: Shape (...).
+        scale: Broadcast against it: the size of the series.
+    """
+    knots, widths = _knots(quantiles, scale)
+    at = np.clip((knots <= values[..., None]).sum(axis=-1) - 1, 0, len(LEVELS) - 2)[..., None]
+    start, width = np.take_along_axis(knots, at, axis=-1), np.take_along_axis(widths, at, axis=-1)
+    found: FloatArray = SCORES[at] + (values[..., None] - start) / width * np.diff(SCORES)[at]
+    return found[..., 0]
+
+
+def from_scores(quantiles: FloatArray, scores: FloatArray, scale: FloatArray) -> FloatArray:
+    """Answer which values have these scores: what `to_scores` undoes.
+
+    Args:
+        quantiles: Shape (..., levels).
+        scores: Shape (..., any).
+        scale: Shape (...).
+    """
+    knots, widths = _knots(quantiles, scale)
+    at = np.clip(np.searchsorted(SCORES, scores, side="right") - 1, 0, len(LEVELS) - 2)
+    start, width = np.take_along_axis(knots, at, axis=-1), np.take_along_axis(widths, at, axis=-1)
+    found: FloatArray = start + (scores - SCORES[at]) / np.diff(SCORES)[at] * width
+    return found
+
+
+def _knots(quantiles: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Answer quantiles no two of which are alike, seen from the median, and their distances."""
+    band = quantiles[..., _HIGH] - quantiles[..., _LOW]
+    least = FLOOR * (band + scale / 10)
+    widths = np.maximum(np.diff(quantiles, axis=-1), least[..., None])
+    rise = np.concatenate([np.zeros_like(widths[..., :1]), np.cumsum(widths, axis=-1)], axis=-1)
+    knots = quantiles[..., MEDIAN : MEDIAN + 1] + rise - rise[..., MEDIAN : MEDIAN + 1]
+    return knots, widths
+
+
+def weighted_quantiles(values: FloatArray, weights: FloatArray, levels: FloatArray) -> FloatArray:
+    """Answer quantiles of weighted samples, linear between the middles of the steps.
+
+    Args:
+        values: Shape (rows, samples).
+        weights: Likewise, not negative. A row without any weight has quantiles of 0.
+        levels: Shape (levels,).
+
+    Returns:
+        Shape (rows, levels).
+    """
+    order = np.argsort(np.where(weights > 0, values, np.inf), axis=-1)
+    values, weights = (np.take_along_axis(each, order, axis=-1) for each in (values, weights))
+    total = weights.sum(axis=-1, keepdims=True)
+    middles = (np.cumsum(weights, axis=-1) - weights / 2) / np.where(total > 0, total, 1.0)
+    last = np.maximum((weights > 0).sum(axis=-1, keepdims=True) - 1, 0)
+    out = np.zeros((len(values), len(levels)))
+    if values.shape[-1] == 0:
+        return out
+    for index, level in enumerate(levels):
+        right = np.minimum((middles < level).sum(axis=-1, keepdims=True), last)
+        left = np.maximum(right - 1, 0)
+        near, far = (np.take_along_axis(middles, at, axis=-1) for at in (left, right))
+        part = np.clip((level - near) / np.maximum(far - near, np.finfo(float).tiny), 0.0, 1.0)
+        low, high = (np.take_along_axis(values, at, axis=-1) for at in (left, right))
+        out[:, index] = np.where(total > 0, low + part * (high - low), 0.0)[:, 0]
+    return out

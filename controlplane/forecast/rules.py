@@ -1,0 +1,62 @@
+"""The constants of the combination, in one place. Pure.
+
+`controlplane.forecast.combination` and its parts read them; a backtest may try others. They were chosen on
+calibration origins, never on the origins that are scored. It must hold no rule itself.
+"""
+
+from dataclasses import dataclass
+
+BUCKETS = (3, 12, 24, 48)
+"""Last step of each horizon bucket; the last bucket takes all steps beyond."""
+
+SEASONAL = "SeasonalNaive"
+"""What no combination may be worse than."""
+
+NAIVE = "Naive"
+"""What no combination may be worse than within `Rules.naive_within` steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Constants. Counts of origins are effective ones: weighted by age, and less where they overlap.
+
+    Attributes:
+        half_life: Steps after which an origin counts half.
+        power: Weights are the inverse of the loss to this power.
+        weight_prior: How many origins the weights pooled over series count as, beside a series' own.
+        equal_prior: How many origins equal weights count as, beside the pooled ones.
+        equal_share: Share of the weight that is always spread equally, so that no member is ever lost.
+        pooled: How many members, the heaviest, have weight at all.
+        spread_prior: How many origins the spread factors pooled over series count as.
+        clip: No forecast exceeds so many times the largest value seen.
+        bad: A member that loses so many times more than the seasonal naive is dropped.
+        bad_after: So many origins are needed for that, and for the guard.
+        naive_within: Up to this step the naive model is a bar as well.
+        guard_slope: By how much a loss above the simple model's must exceed it to hand over all the weight.
+        shape_prior: How many origins an already calibrated pool counts as, for the levels over all series.
+        width_prior: How many origins the width pooled over series counts as, beside a series' own.
+        skew_prior: How many origins no skew counts as.
+        adaptation: Step of the online adaptation of the width to the last errors of coverage.
+        widest: The width of a series is at most so many times the pooled one, and at least its inverse.
+    """
+
+    half_life: float = 1500.0
+    power: float = 4.0
+    weight_prior: float = 4.0
+    equal_prior: float = 10.0
+    equal_share: float = 0.03
+    pooled: int = 6
+    spread_prior: float = 4.0
+    clip: float = 3.0
+    bad: float = 1.5
+    bad_after: float = 3.0
+    naive_within: int = 12
+    guard_slope: float = 0.25
+    shape_prior: float = 4.0
+    width_prior: float = 10.0
+    skew_prior: float = 30.0
+    adaptation: float = 0.1
+    widest: float = 2.0
+
+
+RULES = Rules()

@@ -51,13 +51,26 @@ class Learned:
         at: Steps ahead that have coefficients, ascending from 1.
         coefficients: Shape (n steps, n columns).
         spread: How far off it is.
-        origins: Shape (n rows,): what it learned from, as places in the series it was given.
-        held_out: Shape (n steps, n rows): residuals of forecasts that did not see their time.
+        end: Time of the last value that it learned from.
     """
 
     at: IntArray
     coefficients: FloatArray
     spread: Spread
+    end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What a fit leaves behind for those that learn from its errors.
+
+    Attributes:
+        learned: The regression.
+        origins: Shape (n rows,): what it learned from, as places in the series it was given.
+        held_out: Shape (n steps, n rows): residuals of forecasts that did not see their time.
+    """
+
+    learned: Learned
     origins: IntArray
     held_out: FloatArray
 
@@ -75,7 +88,7 @@ class Said:
     scale: FloatArray
 
 
-def learn(track: Track, horizon: int) -> Learned | None:
+def learn(track: Track, horizon: int) -> Lesson | None:
     """Fit one series; None where it is too short or has no day behind it."""
     series = track.series
     at = anchors(horizon)
@@ -92,7 +105,7 @@ def learn(track: Track, horizon: int) -> Learned | None:
     weights = np.exp2(-ages / half_life(series))
     solved = solve(made.rows, target, weights, -(-horizon // stride))
     spread = _spread(track, origins, at, made, solved, weights)
-    return Learned(at, solved.coefficients, spread, origins, solved.held_out)
+    return Lesson(Learned(at, solved.coefficients, spread, series.last), origins, solved.held_out)
 
 
 def say(learned: Learned, track: Track, origins: IntArray, horizon: int) -> Said:
@@ -156,7 +169,7 @@ class Ridge:
             told(place / len(windows), f"Ridge of {window.series.id}")
             found = learn(Track.of(recent(window.series)), horizon)
             if found is not None:
-                learned[window.series.id] = found
+                learned[window.series.id] = found.learned
         return FittedRidge(learned)
 
 

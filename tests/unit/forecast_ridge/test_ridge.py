@@ -126,7 +126,8 @@ def test_a_held_out_stretch_is_not_learned_from() -> None:
 
 def test_learning_says_what_it_learned_from() -> None:
     series = wave(24 * 40)
-    learned = learn(Track.of(series), 24)
-    assert learned is not None
-    assert learned.held_out.shape == (24, len(learned.origins))
-    assert learned.origins[-1] == len(series) - 2
+    lesson = learn(Track.of(series), 24)
+    assert lesson is not None
+    assert lesson.held_out.shape == (24, len(lesson.origins))
+    assert lesson.origins[-1] == len(series) - 2
+    assert lesson.learned.end == series.last

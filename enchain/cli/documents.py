@@ -19,7 +19,7 @@ from enchain.cli.kinds import ORDER, Parsed, parse
 from enchain.cli.yamlfile import Document, DocumentError, read, spell
 from enchain.client import Client
 from enchain.process.statuses import from_rpc_error
-from enchain.v1 import artifact_pb2, chain_pb2, engine_pb2, workload_pb2
+from enchain.v1 import artifact_pb2, chain_pb2, engine_pb2, event_pb2, workload_pb2
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -134,7 +134,22 @@ async def _save_chain(client: Client, item: Parsed, *, dry_run: bool) -> Saved:
     return Saved(item.kind, after.name or message.name, _what(before, after.etag))
 
 
-_SAVERS = {"Workload": _save_workload, "Engine": _save_engine, "Chain": _save_chain}
+async def _save_event(client: Client, item: Parsed, *, dry_run: bool) -> Saved:
+    message = item.message
+    assert isinstance(message, event_pb2.PlannedEvent)
+    before = await _etag(client.events.GetPlannedEvent(event_pb2.GetPlannedEventRequest(name=message.name)))
+    after = await client.events.UpdatePlannedEvent(
+        event_pb2.UpdatePlannedEventRequest(event=message, allow_missing=True, validate_only=dry_run)
+    )
+    return Saved(item.kind, message.name, _what(before, after.etag))
+
+
+_SAVERS = {
+    "Workload": _save_workload,
+    "Engine": _save_engine,
+    "Chain": _save_chain,
+    "PlannedEvent": _save_event,
+}
 
 
 def _what(before: str, after: str) -> str:

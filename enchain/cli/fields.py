@@ -11,7 +11,9 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from enchain.cli.planning import BadWordError, read_time, read_uplift
 from enchain.cli.yamlfile import Document, DocumentError, Place, spell
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -118,6 +120,26 @@ class Field:
         answer = Duration()
         answer.FromTimedelta(timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in parts)))
         return answer
+
+    def time(self) -> Timestamp | None:
+        """Read a time with its zone, such as `2026-12-01T09:00:00Z`; None where it is absent."""
+        if self.value is None:
+            return None
+        answer = Timestamp()
+        try:
+            answer.FromDatetime(read_time(str(self.value)))
+        except BadWordError as error:
+            self.fail(error.cause, error.remedy)
+        return answer
+
+    def uplift(self) -> float | None:
+        """Read `3x`, a number, or `learn`, which is None, as is absence."""
+        if self.value is None:
+            return None
+        try:
+            return read_uplift(str(self.value))
+        except BadWordError as error:
+            self.fail(error.cause, error.remedy)
 
     def rate_per_hour(self) -> float:
         """Read `40/h`, `2/m` or `100/d` as a rate an hour."""

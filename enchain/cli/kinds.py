@@ -16,7 +16,7 @@ from enchain.chains.errors import InvalidArgumentError
 from enchain.chains.values import SecretRef, to_value
 from enchain.cli.fields import Field
 from enchain.cli.yamlfile import Document, Place
-from enchain.v1 import chain_pb2, diagnostic_pb2, engine_pb2, value_pb2, workload_pb2
+from enchain.v1 import chain_pb2, diagnostic_pb2, engine_pb2, event_pb2, value_pb2, workload_pb2
 
 RESERVED = ("covers", "timeout", "retry", "fallback", "version")
 """Fields of an implementation that are enchain's; all others are the engine's inputs."""
@@ -33,7 +33,7 @@ class Parsed:
     """A document as a message.
 
     Attributes:
-        kind: `Workload`, `Engine` or `Chain`.
+        kind: `Workload`, `Engine`, `Chain` or `PlannedEvent`.
         message: The message, its `name` set.
         document: Where it was written.
         places: For paths of the message, the place in the document.
@@ -241,11 +241,30 @@ def _chain(root: Field) -> Parsed:
     return Parsed("Chain", message, root.document)
 
 
+def _planned_event(root: Field) -> Parsed:
+    root.only("kind", "workload", "name", "description", "type", "start", "end", "uplift")
+    workload = root.child("workload").required().text()
+    name = root.child("name").required().text()
+    message = event_pb2.PlannedEvent(
+        name=f"workloads/{workload}/plannedEvents/{name}",
+        description=root.child("description").text(),
+        type=root.child("type").required().text(),
+        start_time=root.child("start").required().time(),
+        end_time=root.child("end").required().time(),
+        expected_uplift=root.child("uplift").uplift(),
+    )
+    written = {"type": "type", "start_time": "start", "end_time": "end", "expected_uplift": "uplift"}
+    places: dict[str, Place] = {f"event.{field}": (word,) for field, word in written.items()}
+    places |= {"event.name": ("name",), "event.description": ("description",)}
+    return Parsed("PlannedEvent", message, root.document, places)
+
+
 _KINDS: dict[str, Callable[[Field], Parsed]] = {
     "Workload": _workload,
     "Engine": _engine,
     "Chain": _chain,
+    "PlannedEvent": _planned_event,
 }
 
-ORDER = ("Engine", "Workload", "Chain")
+ORDER = ("Engine", "Workload", "Chain", "PlannedEvent")
 """The order in which kinds are applied: what is referred to comes first."""

@@ -1,6 +1,6 @@
 """An operation on a terminal: a line a step, redrawn in place. `enchain.cli.progress` chooses it.
 
-The only importer of rich, which takes a while to load.
+It imports rich, which takes a while to load, as charts and the progress of jobs do.
 """
 
 import time

@@ -4,14 +4,13 @@ Commands are loaded when they are called, so that `enchain --help` imports neith
 file holds names and one-line helps; what a command does stands in `enchain/cli/commands/`.
 """
 
-import importlib
 import sys
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from enchain.cli.exits import BUG, EXITS
+from enchain.cli.groups import TableGroup
 from enchain.cli.settings import Connection
 
 COMMANDS = {
@@ -23,7 +22,9 @@ COMMANDS = {
     "deprovision": ("enchain.cli.commands.provisioning:deprovision", "Destroy a resource."),
     "describe": ("enchain.cli.commands.documents:describe", "Show one thing whole."),
     "dev": ("enchain.dev.command:dev", "Run everything on this machine, in one terminal."),
+    "events": ("enchain.cli.commands.events:events", "Plan what will move demand: campaigns, launches."),
     "explain": ("enchain.cli.commands.switching:explain", "Say which chain a key gets, and why."),
+    "forecast": ("enchain.cli.commands.forecast:forecast", "Show what demand will be, and how sure that is."),
     "get": ("enchain.cli.commands.documents:get", "List things, or show one in a line."),
     "init": ("enchain.cli.commands.init:init", "Write a workload file from a Terraform module."),
     "operations": ("enchain.cli.commands.operations:operations", "List operations, newest first."),
@@ -38,27 +39,11 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command when it is called, not when it is listed."""
+class LazyGroup(TableGroup):
+    """The group of all commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Answer the names, sorted."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
-        """Import a command; None where there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Answer what a word may become, importing no command."""
-        names = [name for name in COMMANDS if name.startswith(incomplete)]
-        found = [CompletionItem(name, help=COMMANDS[name][1]) for name in names]
-        return found + click.Command.shell_complete(self, ctx, incomplete)
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, table=COMMANDS, **attributes)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what nobody foresaw is a fault of ours, and ends with a code of its own."""
@@ -74,11 +59,6 @@ class LazyGroup(click.Group):
                 "error: this is a fault of enchain's own; please report it with the lines above", err=True
             )
             sys.exit(BUG)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the table, importing none."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
 _EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXITS.items()) + "."

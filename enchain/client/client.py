@@ -22,6 +22,8 @@ from enchain.v1 import (
     artifact_pb2_grpc,
     chain_pb2_grpc,
     engine_pb2_grpc,
+    event_pb2_grpc,
+    forecast_pb2_grpc,
     operation_pb2,
     provisioning_pb2,
     workload_pb2_grpc,
@@ -93,6 +95,16 @@ class Client:
     def engines(self) -> "engine_pb2_grpc.EngineRegistryAsyncStub":
         """`EngineRegistry` of the control plane."""
         return engine_pb2_grpc.EngineRegistryStub(self._control_channel())
+
+    @property
+    def events(self) -> "event_pb2_grpc.PlannedEventServiceAsyncStub":
+        """`PlannedEventService` of the control plane."""
+        return event_pb2_grpc.PlannedEventServiceStub(self._control_channel())
+
+    @property
+    def forecasts(self) -> "forecast_pb2_grpc.ForecastServiceAsyncStub":
+        """`ForecastService` of the control plane."""
+        return forecast_pb2_grpc.ForecastServiceStub(self._control_channel())
 
     @property
     def artifacts(self) -> "artifact_pb2_grpc.ArtifactServiceAsyncStub":

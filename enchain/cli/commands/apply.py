@@ -1,4 +1,4 @@
-"""`enchain apply`: save workloads, engines and chains from files. It never moves a route."""
+"""`enchain apply`: save workloads, engines, chains and planned events from files. It never moves a route."""
 
 from pathlib import Path
 

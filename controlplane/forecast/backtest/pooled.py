@@ -1,0 +1,73 @@
+"""The combination, origin by origin, as the leader would have made it. Pure.
+
+The driver calls it with what the members forecast. At each origin the combination sees the members' forecasts
+from there, and of earlier origins those actuals that were measured by then; never more.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from controlplane.forecast.backtest.members import MemberForecasts
+from controlplane.forecast.backtest.plan import Case, Plan
+from controlplane.forecast.combination import Present, combine
+from controlplane.forecast.quantiles import LEVELS
+from controlplane.forecast.registry import COMBINED
+from controlplane.forecast.series import FloatArray
+from controlplane.forecast.track import Track
+
+Found = Mapping[tuple[str, str], MemberForecasts]
+"""Forecasts by series and model."""
+
+
+def track(case: Case, members: Sequence[str], found: Found) -> Track:
+    """Answer all that the members forecast of a series, and all that came."""
+    each = [found[case.series.id, member] for member in members]
+    return Track(
+        members=tuple(members),
+        step_seconds=case.series.step_seconds,
+        origins=each[0].origins,
+        forecasts=np.stack([one.quantiles for one in each], axis=1),
+        actuals=each[0].actuals,
+    )
+
+
+def combined(cases: Sequence[Case], plan: Plan, members: Sequence[str], found: Found) -> Found:
+    """Answer the combined forecasts of the scored origins, by series and `Combined`; seconds are 0."""
+    tracks = [track(case, members, found) for case in cases]
+    answers = np.full((len(cases), plan.origins, plan.horizon, len(LEVELS)), np.nan)
+    for index in range(plan.origins):
+        answers[:, index] = _at(cases, plan, tracks, index - plan.origins)
+    return {
+        (case.series.id, COMBINED): MemberForecasts(
+            series=case.series.id,
+            model=COMBINED,
+            step_seconds=plan.step_seconds,
+            origins=past.origins[-plan.origins :],
+            quantiles=quantiles,
+            actuals=past.actuals[-plan.origins :],
+            seconds=0.0,
+        )
+        for case, past, quantiles in zip(cases, tracks, answers, strict=True)
+    }
+
+
+def _at(cases: Sequence[Case], plan: Plan, tracks: Sequence[Track], index: int) -> FloatArray:
+    """Combine at one origin of each series, counted from the end; shape (n, horizon, levels)."""
+    origins = np.array([past.origins[index] for past in tracks])
+    windows = [case.window(plan.starts(len(case.series))[index], plan.history).series for case in cases]
+    present = Present(
+        members=tracks[0].members,
+        forecasts=np.stack([past.forecasts[index] for past in tracks]),
+        origins=origins,
+        highest=np.array([_highest(window.values) for window in windows]),
+        upper=np.array([np.inf if window.upper is None else window.upper for window in windows]),
+    )
+    known = [past.known_at(int(origin)) for past, origin in zip(tracks, origins, strict=True)]
+    return combine(known, present).quantiles
+
+
+def _highest(values: FloatArray) -> float:
+    """Answer the largest value seen, 0 where nothing was measured."""
+    seen = values[np.isfinite(values)]
+    return float(seen.max()) if seen.size else 0.0

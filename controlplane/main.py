@@ -89,6 +89,8 @@ async def serve(settings: ControlPlaneSettings, stop: asyncio.Event) -> None:
         SERVICE,
         otlp_endpoint=server_settings.otlp or None,
         otlp_tls=server_settings.otlp_tls,
+        otlp_metrics_endpoint=server_settings.otlp_metrics or None,
+        otlp_metrics_tls=server_settings.otlp_metrics_tls,
         metrics_listen=server_settings.metrics_listen or None,
         metrics_tls=server_settings.tls,
         allow_insecure=server_settings.allow_insecure,

@@ -26,6 +26,8 @@ async def _main(settings: RouterSettings, stop: asyncio.Event) -> None:
         SERVICE,
         otlp_endpoint=server.otlp or None,
         otlp_tls=server.otlp_tls,
+        otlp_metrics_endpoint=server.otlp_metrics or None,
+        otlp_metrics_tls=server.otlp_metrics_tls,
         metrics_listen=server.metrics_listen or None,
         metrics_tls=server.tls,
         allow_insecure=server.allow_insecure,

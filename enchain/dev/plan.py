@@ -52,6 +52,18 @@ class Layout:
         return self.data / "artifacts"
 
     @property
+    def history(self) -> Path:
+        """The history of demand. Of several control planes the one that leads has it."""
+        return self.data / "history.sqlite"
+
+    @property
+    def metrics(self) -> str:
+        """Where engines send what services use up; empty where the control plane's port is not known yet."""
+        if self.control.endswith(":0"):
+            return ""
+        return f"https://{self.control}" if "controlplane" in self.tls else self.control
+
+    @property
     def plan_key(self) -> Path:
         """The key that routers sign plan tokens with."""
         return self.data / "plan.key"
@@ -94,8 +106,9 @@ def planned(layout: Layout) -> list[Planned]:
     answer = []
     for number, listen in enumerate((layout.control, *layout.replicas), 1):
         name = "controlplane" if number == 1 else f"controlplane-{number}"
-        arguments = ("--listen", listen, "--artifacts", str(layout.artifacts))
-        answer.append(Planned(name, "controlplane", "controlplane.main", arguments + _lease(layout)))
+        kept = ("--artifacts", str(layout.artifacts), "--history", str(layout.history))
+        arguments = ("--listen", listen, *kept, *_lease(layout))
+        answer.append(Planned(name, "controlplane", "controlplane.main", arguments))
     for number, listen in enumerate(layout.routers, 1):
         arguments = ("--listen", listen, "--plan-key-file", str(layout.plan_key))
         answer.append(Planned(f"router-{number}", "router", "dataplane.main", arguments + _lease(layout)))
@@ -109,6 +122,7 @@ def _lease(layout: Layout) -> tuple[str, ...]:
 
 
 def _instance(layout: Layout, engine: str, number: int) -> Planned:
+    metrics = ("--otlp-metrics", layout.metrics) if layout.metrics else ()
     return Planned(
         f"{engine}-{number}",
         engine,
@@ -122,6 +136,7 @@ def _instance(layout: Layout, engine: str, number: int) -> Planned:
             str(layout.artifacts),
             "--capacity",
             str(layout.capacity),
+            *metrics,
             *_lease(layout),
         ),
     )

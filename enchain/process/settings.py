@@ -56,6 +56,7 @@ class ServerSettings:
         allow_insecure: Listen without TLS where other machines can reach it.
         etcd: Where the store is.
         otlp: `host:port` of an OTLP/gRPC collector; empty for none. `https://` before it: with `tls`.
+        otlp_metrics: The same for something that takes metrics and no traces, such as a control plane.
         metrics_listen: `host:port` of the Prometheus page; empty for none.
         log_level: The least important level that is logged.
         log_json: JSON lines; else text.
@@ -68,6 +69,7 @@ class ServerSettings:
     allow_insecure: bool = False
     etcd: EtcdSettings = field(default_factory=EtcdSettings)
     otlp: str = ""
+    otlp_metrics: str = ""
     metrics_listen: str = ""
     log_level: str = "info"
     log_json: bool = True
@@ -78,6 +80,11 @@ class ServerSettings:
     def otlp_tls(self) -> TlsFiles | None:
         """Certificates for the collector: the process's own, where `https://` asks for them."""
         return self.tls if self.otlp.startswith("https://") else None
+
+    @property
+    def otlp_metrics_tls(self) -> TlsFiles | None:
+        """The same for whatever takes metrics only."""
+        return self.tls if self.otlp_metrics.startswith("https://") else None
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> "ServerSettings":
@@ -97,6 +104,7 @@ class ServerSettings:
                 password_file=_path(args.etcd_password_file),
             ),
             otlp=args.otlp,
+            otlp_metrics=args.otlp_metrics,
             metrics_listen=args.metrics_listen,
             log_level=args.log_level,
             log_json=args.log_format == "json",
@@ -129,6 +137,7 @@ def add_server_flags(parser: argparse.ArgumentParser, env: Mapping[str, str] = o
     flag("tls-key", "", "private key of this process, PEM file")
     flag("tls-ca", "", "authority that peers' certificates must come from, PEM file")
     flag("otlp", "", "OTLP/gRPC collector, host:port; https:// before it for TLS")
+    flag("otlp-metrics", "", "takes metrics over OTLP/gRPC and no traces, such as a control plane; host:port")
     flag("metrics-listen", "", "host:port of the Prometheus page")
     flag("log-level", "info", "least important level that is logged", LEVELS)
     flag("log-format", "json", "form of log lines", ("json", "text"))

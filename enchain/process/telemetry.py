@@ -4,6 +4,7 @@ Every process calls `configure_telemetry` once, first of all. The SDK is importe
 has the API alone, against which `tracer` and `meter` work whether or not anything listens.
 """
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
 EXPORT_SECONDS = 15
-"""How often metrics are pushed. Traces go in batches of their own, from a queue that drops when full."""
+"""How often metrics are pushed, unless OTEL_METRIC_EXPORT_INTERVAL says otherwise.
+
+Traces go in batches of their own, from a queue that drops when full.
+"""
 
 FLUSH_SECONDS = 3
 """How long shutting down may wait for a collector; a dead one must not hold a process."""
@@ -71,6 +75,8 @@ def configure_telemetry(
     *,
     otlp_endpoint: str | None = None,
     otlp_tls: TlsFiles | None = None,
+    otlp_metrics_endpoint: str | None = None,
+    otlp_metrics_tls: TlsFiles | None = None,
     metrics_listen: str | None = None,
     metrics_tls: TlsFiles | None = None,
     allow_insecure: bool = False,
@@ -82,6 +88,8 @@ def configure_telemetry(
         service: `service.name`, such as `enchain-router`.
         otlp_endpoint: `host:port` of an OTLP/gRPC collector, with or without `http://` or `https://`.
         otlp_tls: Certificates for it.
+        otlp_metrics_endpoint: The same for something that takes metrics and no traces.
+        otlp_metrics_tls: Certificates for that.
         metrics_listen: `host:port` of the Prometheus page; port 0 takes a free one.
         metrics_tls: Certificates of that page; scrapers must then show one too.
         allow_insecure: The page may be read from other machines without TLS.
@@ -111,6 +119,8 @@ def configure_telemetry(
         readers.append(_serve_metrics(telemetry, metrics_listen, tls))
     if endpoint:
         readers.append(_push_metrics(endpoint))
+    if otlp_metrics_endpoint:
+        readers.append(_push_metrics(_Endpoint.parse(otlp_metrics_endpoint, otlp_metrics_tls)))
     _set_meter_provider(telemetry, resource, readers)
     _set_tracer_provider(telemetry, resource, endpoint)
     return telemetry
@@ -171,7 +181,9 @@ def _push_metrics(endpoint: _Endpoint) -> "MetricReader":
     )
 
     exporter = OTLPMetricExporter(**endpoint.arguments(), timeout=FLUSH_SECONDS)
-    return PeriodicExportingMetricReader(exporter, export_interval_millis=EXPORT_SECONDS * 1000)
+    # The SDK reads the variable itself where it is given nothing.
+    own = None if "OTEL_METRIC_EXPORT_INTERVAL" in os.environ else EXPORT_SECONDS * 1000
+    return PeriodicExportingMetricReader(exporter, export_interval_millis=own)
 
 
 def _serve_metrics(telemetry: Telemetry, listen: str, tls: TlsFiles | None) -> "MetricReader":

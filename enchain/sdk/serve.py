@@ -143,6 +143,8 @@ async def serve(
         service,
         otlp_endpoint=settings.otlp or None,
         otlp_tls=settings.otlp_tls,
+        otlp_metrics_endpoint=settings.otlp_metrics or None,
+        otlp_metrics_tls=settings.otlp_metrics_tls,
         metrics_listen=settings.metrics_listen or None,
         metrics_tls=settings.tls,
         allow_insecure=settings.allow_insecure,

@@ -31,3 +31,29 @@ def deviation(changes: FloatArray) -> float:
     """Answer the root mean square of what was measured among errors; 0 where there is none."""
     here = changes[np.isfinite(changes)]
     return float(np.sqrt(np.mean(here**2))) if here.size else 0.0
+
+
+PRIOR = 0.1
+"""How far demand moves in a step before anything is known, as a share of itself."""
+
+PRIOR_COUNTS = 2
+"""As many changes as that prior is worth."""
+
+
+def change(values: FloatArray) -> float:
+    """Answer how far demand moves in a step, drawn towards the prior while little was seen.
+
+    Args:
+        values: The newest values, NaN where there is a gap; at least one is measured.
+    """
+    measured = values[np.isfinite(values)]
+    moves = np.diff(measured)
+    prior = PRIOR * float(np.mean(np.abs(measured)))
+    return float(np.sqrt((moves @ moves + PRIOR_COUNTS * prior**2) / (len(moves) + PRIOR_COUNTS)))
+
+
+def cautious(values: FloatArray, horizon: int) -> FloatArray:
+    """Forecast from next to nothing: the last value, ever less sure; shape (horizon, len(LEVELS))."""
+    measured = values[np.isfinite(values)]
+    grown = np.sqrt(np.arange(1.0, horizon + 1))
+    return gaussian(np.full(horizon, measured[-1]), change(measured) * grown)

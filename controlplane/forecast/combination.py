@@ -167,7 +167,7 @@ def _bucket(
     each = weighting.without(
         np.where(past.usable, weights.each, 0.0), (chosen == 0)[:, None], chosen.shape[-1]
     )
-    pooled = _pooled(before, each, rules.pooled + 1)
+    pooled = _pooled(before, each, rules.pooled)
     simple = {
         members.index(name): mean_loss(past.forecasts[:, :, members.index(name)], past.actuals, past.known)
         for name in (SEASONAL, *((NAIVE,) if last <= rules.naive_within else ()))

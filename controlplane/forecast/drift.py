@@ -144,7 +144,8 @@ def stability(recent: FloatArray, history: FloatArray) -> float:
     """Answer the population stability index of recent values against the history; gaps are left out.
 
     Over the history's deciles, sum (p - q) ln(p / q) with p and q the shares of recent and former values,
-    each with half a value added so that an empty decile is finite. Below .1 nothing changed; from .25 on much did.
+    each with half a value added so that an empty decile is finite. Below .1 nothing changed, from .25
+    on much did.
     The recent values should hold whole days, since the night is no drift.
     """
     new, old = recent[np.isfinite(recent)], history[np.isfinite(history)]

@@ -38,8 +38,8 @@ class Peak:
 def peak_rates(series: Series, peaks: Sequence[Peak], ahead: int) -> FloatArray:
     """Answer the stated rate at each value of a series and so many steps after it.
 
-    A value counts what is stated for its cell, by the share of the cell that a peak covers; peaks that overlap
-    add up. A cron line that cannot be read states nothing.
+    A value counts what is stated for its cell, by the share of the cell that a peak covers; peaks that
+    overlap add up. A cron line that cannot be read states nothing.
 
     Returns:
         Shape (len(series) + ahead,), requests an hour, 0 where nothing is stated.

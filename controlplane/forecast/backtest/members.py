@@ -63,7 +63,8 @@ class MemberForecasts:
 def load(path: Path) -> MemberForecasts | None:
     """Read a file; None where there is none, or it cannot be used."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, since `np.load` leaves a torn file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found = MemberForecasts(
                 str(stored["series"]),
                 str(stored["model"]),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from enchain.chains.errors import InvalidArgumentError, PreconditionError
 from enchain.cli.charts.fan import Fan, Line
-from enchain.cli.charts.scales import value_range
+from enchain.cli.charts.scales import time_marks, value_range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 INCHES = (12.0, 5.6)
 DOTS_PER_INCH = 150
+MARKS_MAX = 12
+"""Times that are written below the plot."""
 
 INK, FAINT, PAPER = "#1b2430", "#8a94a3", "#ffffff"
 FAN, PAST, EVENT, WITHOUT = "#2563a8", "#d9822b", "#f3c74f", "#8c3f8f"
@@ -109,8 +111,6 @@ def _draw_fan(axes: "Axes", fan: Fan) -> None:
 
 
 def _draw_axes(axes: "Axes", fan: Fan) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - heavy, and an extra
-
     values = [*fan.measured.values, *fan.median.values]
     for band in (*fan.bands, *(past.band for past in fan.past)):
         values += [*band.low, *band.high]
@@ -119,9 +119,8 @@ def _draw_axes(axes: "Axes", fan: Fan) -> None:
     axes.set_xlim(_day(fan.first), _day(fan.last))  # type: ignore[arg-type]  # its stub knows no dates
     axes.axvline(_day(fan.origin), color=FAINT, linewidth=1.0, linestyle=(0, (2, 3)), zorder=1)  # type: ignore[arg-type]  # likewise
     axes.set_ylabel(fan.unit, color=INK, fontsize=10)
-    locator = AutoDateLocator(tz=UTC, minticks=5, maxticks=12)  # type: ignore[no-untyped-call]  # its stub has none
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]  # likewise
+    marks = time_marks(fan.first, fan.last, MARKS_MAX)
+    axes.set_xticks([_day(time) for time, _ in marks], [label for _, label in marks])  # type: ignore[arg-type]  # likewise
     axes.set_xlabel("times in UTC", color=FAINT, fontsize=9, loc="left")
     axes.grid(axis="y", color="#e6e9ee", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -36,7 +36,7 @@ def print_chart(fan: Fan, *, width: int | None = None) -> None:
 def chart(fan: Fan, width: int, height: int = HEIGHT) -> list[Text]:
     """Answer the lines of a chart, none of them longer than `width` (but at least 40)."""
     low, high = value_range(_values(fan))
-    marks = value_marks(low, high, height // 4)
+    marks = value_marks(low, high, height // 3)
     margin = max((len(number(mark)) for mark in marks), default=1) + 1
     width = min(max(width, WIDTH_MIN), WIDTH_MAX)
     plot = _Plot(fan, Canvas(width - margin - 1, height), low, high)
@@ -45,7 +45,7 @@ def chart(fan: Fan, width: int, height: int = HEIGHT) -> list[Text]:
     lines += _event_rows(plot, fan.spans, margin)
     lines += _plot_rows(plot, marks, margin)
     lines += _time_rows(plot, margin)
-    lines.append(_legend(fan, margin))
+    lines += _legend(fan, margin, width)
     return lines
 
 
@@ -147,16 +147,20 @@ def _time_rows(plot: _Plot, margin: int) -> list[Text]:
     return [Text(f"{room}└{''.join(axis)}"), Text(f"{room} {''.join(labels)}".rstrip())]
 
 
-def _legend(fan: Fan, margin: int) -> Text:
-    legend = Text(" " * (margin + 1))
-    parts = [("⠒⠒ measured", "measured"), ("⠒⠒ median", "median"), ("⠅⠅ 10 to 90 %", "band")]
+def _legend(fan: Fan, margin: int, width: int) -> list[Text]:
+    """Name the lines, in as many rows as it takes."""
+    parts = [("⠒⠒ measured", STYLES["measured"]), ("⠒⠒ median", STYLES["median"])]
+    parts.append(("⠅⠅ 10 to 90 %", STYLES["band"]))
     if fan.without.times:
-        parts.append(("⠂⠂ without events", "without"))
-    for index, (word, layer) in enumerate(parts):
-        legend.append("   " if index else "")
-        legend.append(word, style=STYLES[layer])
-    legend.append("   ╎ now", style=_ORIGIN)
-    return legend
+        parts.append(("⠂⠂ without events", STYLES["without"]))
+    parts.append(("╎ now", _ORIGIN))
+    rows = [Text(" " * margin)]
+    for word, style in parts:
+        if len(rows[-1].plain) + 3 + len(word) > width:
+            rows.append(Text(" " * margin))
+        rows[-1].append("   " if rows[-1].plain.strip() else " ")
+        rows[-1].append(word, style=style)
+    return rows
 
 
 def _values(fan: Fan) -> list[float]:

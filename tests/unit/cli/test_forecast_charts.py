@@ -105,9 +105,9 @@ def test_gaps_break_a_line() -> None:
 def test_a_chart_is_as_wide_as_the_terminal_and_no_wider(width: int) -> None:
     lines = chart(fan(), width)
 
-    widest = max(len(line.plain) for line in lines[1:-1])
-    assert min(max(width, 40), 160) - 1 <= widest <= min(max(width, 40), 160)
-    assert len(lines) == 1 + 1 + HEIGHT + 2 + 1
+    widest = max(len(line.plain) for line in lines)
+    assert widest == min(max(width, 40), 160)
+    assert len(lines) >= 1 + 1 + HEIGHT + 2 + 1
 
 
 def test_a_chart_reads_without_colours() -> None:

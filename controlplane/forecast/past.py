@@ -18,6 +18,10 @@ FEW = 8
 """Of a bucket with more steps than this only every second one is learned from: neighbours say the same."""
 
 
+LEAST_SCALE = 1e-12
+"""In the place of the mean of a series that was always 0."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
     """What n series' members forecast in one horizon bucket from k origins, and what came.
@@ -76,7 +80,7 @@ class Gathered:
             actuals=filled,
             known=known,
             age=age,
-            scale=np.where(size > 0, size, 1.0),
+            scale=np.maximum(size, LEAST_SCALE),
             count=_effective(age, self.ages, last),
         )
 

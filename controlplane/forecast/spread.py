@@ -24,7 +24,8 @@ _FLAT = 1e-12
 """A curve that bends less has no bottom of its own."""
 
 _PULL = 1e-3
-"""What a factor e times off one costs, as a share of the loss: it decides where nothing else does."""
+"""What a factor e times off one costs, as a share of the loss, growing as the square of the logarithm: it
+decides where nothing else does."""
 
 
 def stretched(quantiles: FloatArray, factors: FloatArray) -> FloatArray:
@@ -57,7 +58,7 @@ def factors(past: Past, prior: float) -> tuple[FloatArray, FloatArray]:
     heard = own[..., _ONE] > 0
     weight = np.where(heard, past.count[:, None], 0.0).sum(axis=0)
     shared = np.where(heard[..., None], own, 0.0).sum(axis=0) / np.maximum(weight, 1.0)[:, None]
-    base = own + prior * (shared + _PULL * np.abs(np.log(FACTORS)))
+    base = own + prior * (shared + _PULL * np.log(FACTORS) ** 2)
     return _least(base), _least(base[:, None] - each)
 
 

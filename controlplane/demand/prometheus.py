@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 
 from controlplane.demand.history import History
 from controlplane.demand.intake import count_rejected, count_taken
@@ -151,7 +152,7 @@ class PrometheusSource:
             rejected[reason] += count if cell >= since else 0
         rejected = +rejected
         count_rejected(rejected, Source.PROMETHEUS)
-        count_taken(len(answer.values), Source.PROMETHEUS)
+        count_taken(int(np.isfinite(answer.values).sum()), Source.PROMETHEUS)
         await self._history.note({(key, reason): count for reason, count in rejected.items()})
 
     def _fail(self, key: DemandKey, error: EnchainError) -> None:

@@ -18,6 +18,8 @@ from controlplane.forecast.models.spread import NORMAL
 from controlplane.forecast.quantiles import LEVELS
 from controlplane.forecast.series import FloatArray
 
+IntArray = NDArray[np.int64]
+
 FACTORS: FloatArray = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
 """Smoothing factors tried."""
 
@@ -43,8 +45,6 @@ LEAST_WIDE = 0.4
 """How narrow errors may be at one time of day, relative to their mean."""
 
 HALF: FloatArray = np.array([0.5])
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,26 +78,31 @@ def scales(values: FloatArray) -> tuple[Scale, Scale]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Usual:
-    """One idea of what is usual.
+    """One idea of what is usual, as it was held at different times.
 
     Attributes:
         scale: The scale it is on.
-        values: Shape (n + horizon,); NaN where it says nothing.
+        values: Shape (layers, n + horizon); NaN at most at the beginning, where it says nothing yet.
+        since: Shape (layers,), ascending: a layer was learned from the steps before this one, and is held at
+            this step and later until the next layer.
         season: It is known for so many steps ahead, and repeats after; 0: it is known for all of them.
         lasts: Whether all of the distance lasts, as where the usual is only a line.
     """
 
     scale: Scale
     values: FloatArray
+    since: IntArray
     season: int = 0
     lasts: bool = False
 
-    def known_before(self, ahead: int, length: int) -> FloatArray:
-        """Answer what was held usual for each step, `ahead` steps before it; shape (length,)."""
-        late = max(0, -(-ahead // self.season) - 1) * self.season if self.season else 0
-        held = np.full(length, np.nan)
-        held[late:] = self.values[: length - late] if late < length else held[late:]
-        return held
+    def late(self, ahead: int) -> int:
+        """Answer how many steps older what is held so far ahead is than what is held one step ahead."""
+        return max(0, -(-ahead // self.season) - 1) * self.season if self.season else 0
+
+
+def steady(scale: Scale, values: FloatArray, season: int = 0, *, lasts: bool = False) -> Usual:
+    """Make an idea of one layer that looks back at each step by itself; values of shape (n + horizon,)."""
+    return Usual(scale, values[None], np.zeros(1, np.int64), season, lasts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,14 +114,16 @@ class _Replay:
         counts: Weight of each step as a target: 0 where it was not measured.
         day: Steps of a day.
         start: The first step at which every idea says something.
-        levels: Distances from the usual, smoothed; shape (factors, ideas, n - start).
+        settled: The first origin.
+        levels: By idea, distances from the usual, smoothed; shape (factors, layers, n - start).
     """
 
     values: FloatArray
     counts: FloatArray
     day: int
     start: int
-    levels: FloatArray
+    settled: int
+    levels: tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,34 +179,39 @@ def around(
 def _replay(values: FloatArray, measured: FloatArray, day: int, ideas: Sequence[Usual]) -> _Replay:
     """Smooth the distance from each idea of the usual."""
     n = len(values)
-    start = max(int(np.argmax(np.isfinite(idea.values[:n]))) for idea in ideas)
-    apart = np.array([idea.scale.into(values[start:]) - idea.values[start:n] for idea in ideas])
+    start = max(int(np.argmax(np.isfinite(idea.values[:, :n]).all(axis=0))) for idea in ideas)
+    apart = [idea.scale.into(values[start:]) - idea.values[:, start:n] for idea in ideas]
+    levels = smoothed(np.concatenate(apart), FACTORS)
+    ends = np.cumsum([len(rows) for rows in apart])[:-1]
+    first = max(start, *(int(idea.since[0]) for idea in ideas))
+    settled = first + min((n - first) // 4, max(1, day // 4))
     age = np.arange(n)[::-1] / (HALF_LIFE_DAYS * day)
-    return _Replay(values, measured * 0.5**age, day, start, smoothed(apart, FACTORS))
+    return _Replay(values, measured * 0.5**age, day, start, settled, tuple(np.split(levels, ends, axis=1)))
 
 
 def _tried(replay: _Replay, ideas: Sequence[Usual], index: int, ahead: int) -> _Choice | None:
     """Replay one idea, so many steps ahead, with every smoothing factor; None with too few errors."""
     idea, n = ideas[index], len(replay.values)
-    held = idea.known_before(ahead, n)
-    settled = replay.start + min((n - replay.start) // 4, max(1, replay.day // 4))
-    stride = max(1, (n - ahead - settled) // ORIGINS)
-    origins = np.arange(n - 1 - ahead, settled - 1, -stride)[::-1]
-    origins = origins[np.isfinite(held[origins + ahead]) & (replay.counts[origins + ahead] > 0)]
-    if len(origins) < ENOUGH:
+    late = idea.late(ahead)
+    stride = max(1, (n - ahead - replay.settled) // ORIGINS)
+    origins = np.arange(n - 1 - ahead, max(replay.settled, late - ahead) - 1, -stride)[::-1]
+    layer = np.searchsorted(idea.since, origins + 1, side="right") - 1
+    held = idea.values[layer, origins + ahead - late]
+    use = np.isfinite(held) & (replay.counts[origins + ahead] > 0)
+    if np.count_nonzero(use) < ENOUGH:
         return None
+    origins, layer, held = origins[use], layer[use], held[use]
     targets: IntArray = origins + ahead
     weight = replay.counts[targets] / replay.counts[targets].sum()
-    came = idea.scale.into(replay.values[targets]) - held[targets]
-    levels = replay.levels[:, index, origins - replay.start]
+    came = idea.scale.into(replay.values[targets]) - held
+    levels = replay.levels[index][:, layer, origins - replay.start]
     share = np.ones(len(FACTORS)) if idea.lasts else _share(levels, came, weight)
-    told = idea.scale.back(held[targets] + share[:, None] * levels)
+    told = idea.scale.back(held + share[:, None] * levels)
     losses = np.abs(replay.values[targets] - told) @ weight
     best = int(np.argmin(losses))
     errors = came - share[best] * levels[best]
-    return _Choice(
-        float(losses[best]), index, float(share[best]), float(replay.levels[best, index, -1]), errors, targets
-    )
+    now = float(replay.levels[index][best, -1, -1])
+    return _Choice(float(losses[best]), index, float(share[best]), now, errors, targets)
 
 
 def _share(levels: FloatArray, came: FloatArray, weight: FloatArray) -> FloatArray:
@@ -216,7 +228,7 @@ def _step(replay: _Replay, ideas: Sequence[Usual], chosen: dict[int, _Choice], a
     choice = chosen[anchor]
     idea = ideas[choice.idea]
     target = len(replay.values) + ahead - 1
-    centre = idea.values[target] + choice.share * choice.level
+    centre = idea.values[-1, target] + choice.share * choice.level
     # Beyond what could be replayed, errors go on growing as those of a random walk do.
     grown = np.sqrt(max(1.0, ahead / anchor))
     return idea.scale.back(centre + grown * _offsets(replay, choice, target))

@@ -10,7 +10,7 @@ second for two weeks of five minutes.
 import numpy as np
 
 from controlplane.forecast.gaps import whole
-from controlplane.forecast.models.correction import Scale, Usual, around, scales
+from controlplane.forecast.models.correction import Scale, Usual, around, scales, steady
 from controlplane.forecast.models.levels import usual
 from controlplane.forecast.models.local import Local
 from controlplane.forecast.models.spread import cautious
@@ -42,14 +42,14 @@ def _ideas(series: Series, scale: Scale, horizon: int) -> list[Usual]:
     """Answer what may be usual on a scale, as far as the history allows."""
     values, n, day = scale.into(series.values), len(series), series.day
     if day == 1 or n < 2 * day + day // 8:
-        return [Usual(scale, half_drift(values, horizon), lasts=True)]
-    steady, recent = (usual(values, day, decay, horizon) for decay in (STEADY, RECENT))
-    flat = Usual(scale, np.zeros(n + horizon), lasts=True)
-    ideas = [flat, Usual(scale, steady, day), Usual(scale, recent, day)]
+        return [steady(scale, half_drift(values, horizon), lasts=True)]
+    long, short = (usual(values, day, decay, horizon) for decay in (STEADY, RECENT))
+    flat = steady(scale, np.zeros(n + horizon), lasts=True)
+    ideas = [flat, steady(scale, long, day), steady(scale, short, day)]
     if n < 2 * series.week:
         return ideas
     weekly = usual(values, series.week, WEEKLY, horizon)
-    return [*ideas, Usual(scale, weekly, series.week), Usual(scale, (steady + weekly) / 2, day)]
+    return [*ideas, steady(scale, weekly, series.week), steady(scale, (long + weekly) / 2, day)]
 
 
 def half_drift(values: FloatArray, horizon: int) -> FloatArray:

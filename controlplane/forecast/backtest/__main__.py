@@ -16,12 +16,11 @@ from rich.console import Console
 from controlplane.forecast.backtest.asking import asked, runnable
 from controlplane.forecast.backtest.driver import Resources
 from controlplane.forecast.backtest.eventfile import events
-from controlplane.forecast.backtest.plan import FREQUENCIES, HISTORIES, SPACINGS, STRIDES, Case, Plan
+from controlplane.forecast.backtest.plan import FREQUENCIES, Case, Plan, usual
 from controlplane.forecast.backtest.session import SHOWN, Session, Wanted, backtest
 from controlplane.forecast.backtest.traces import Choice, cases, instants
 from controlplane.forecast.backtest.writing import WIDTH, document, show, write_forecasts
 from controlplane.forecast.registry import COMBINED, NAMES
-from controlplane.forecast.series import DAY
 from enchain.chains.errors import EnchainError
 
 INVALID = 3
@@ -59,6 +58,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_N
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Keep forecasts in a folder.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="All randomness comes from it.")
+@click.argument("more", nargs=-1, metavar="[MODEL]...")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def main(
     folder: Path,
@@ -79,27 +79,32 @@ def main(
     cache: Path | None,
     jobs: int,
     seed: int,
+    more: tuple[str, ...],
     output: str,
 ) -> None:
-    """Forecast the past of real series, and say how good that would have been."""
-    step = FREQUENCIES[freq]
-    plan = Plan(
-        step_seconds=step,
-        horizon=horizon,
+    """Forecast the past of real series, and say how good that would have been.
+
+    Models may also follow one another, as in `--models Combined LSTM Naive`.
+    """
+    if more and not names:
+        raise click.UsageError(f"unexpected {more[0]}: models come after --models")
+    plan = usual(
+        freq,
         origins=origins,
-        stride=stride or STRIDES[freq],
+        stride=stride,
+        horizon=horizon,
         calibration=calibration,
-        spacing=spacing or SPACINGS[freq],
-        history=(history * DAY if history else HISTORIES[freq]) // step,
+        spacing=spacing,
+        days=history,
         refit=refit,
         seed=seed,
     )
     try:
         wanted = Wanted(
-            asked(names, (*NAMES, COMBINED)) or runnable(SHOWN, tell),
+            asked((*names, *more), (*NAMES, COMBINED)) or runnable(SHOWN, tell),
             asked(members, NAMES) or runnable(NAMES, tell),
         )
-        choice = Choice(step, columns, instants(until), events(planned) if planned else None)
+        choice = Choice(plan.step_seconds, columns, instants(until), events(planned) if planned else None)
         _run(cases(folder, choice, plan, tell), wanted, plan, Resources(jobs, cache), out, output)
     except EnchainError as error:
         click.echo(f"error: {error.message}", err=True)

@@ -77,6 +77,45 @@ class Plan:
         return [*self.calibrating(length), *self.scored(length)]
 
 
+def usual(
+    freq: str,
+    *,
+    origins: int = 8,
+    stride: int | None = None,
+    horizon: int = 48,
+    calibration: int = 6,
+    spacing: int | None = None,
+    days: int | None = None,
+    refit: bool = False,
+    seed: int = 0,
+) -> Plan:
+    """Answer a plan on a grid of `FREQUENCIES`, with what is usual there for what is not given.
+
+    Args:
+        freq: Which grid; the other arguments are those of `Plan`.
+        origins: See there.
+        stride: See there.
+        horizon: See there.
+        calibration: See there.
+        spacing: See there.
+        days: How many days of the past models are shown.
+        refit: See there.
+        seed: See there.
+    """
+    step = FREQUENCIES[freq]
+    return Plan(
+        step_seconds=step,
+        horizon=horizon,
+        origins=origins,
+        stride=stride or STRIDES[freq],
+        calibration=calibration,
+        spacing=spacing or SPACINGS[freq],
+        history=(days * DAY if days else HISTORIES[freq]) // step,
+        refit=refit,
+        seed=seed,
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """A series to forecast, and what is known about it.

@@ -1,0 +1,91 @@
+"""Other scalers' methods do what they publish: lines go on, days come again, noise is not forecast."""
+
+import numpy as np
+import pytest
+
+from benchmarks.forecasting.peers import crane, phpa
+from benchmarks.forecasting.report import PEERS, beaten
+from controlplane.forecast.backtest.driver import Resources
+from controlplane.forecast.backtest.session import Wanted, backtest
+from controlplane.forecast.registry import COMBINED, forecaster
+from controlplane.forecast.series import HOUR, MINUTE, FloatArray, Series, Window
+from tests.unit.forecast_backtest.backtest_worlds import PLAN, case
+
+LIGHT = [name for name in PEERS if "lstm" not in name]
+
+
+def daily(days: int, step: int = HOUR) -> FloatArray:
+    times = np.arange(days * 24 * HOUR // step)
+    return 100 + 50 * np.sin(2 * np.pi * times * step / (24 * HOUR))
+
+
+def test_a_line_goes_on() -> None:
+    values = np.concatenate([np.full(50, 9.0), 10 + 2.0 * np.arange(6)])
+
+    np.testing.assert_allclose(phpa.line(Series("s", 0, HOUR, values), 3), [22, 24, 26])
+
+
+def test_smoothing_repeats_a_perfect_day() -> None:
+    values = daily(4)
+
+    np.testing.assert_allclose(phpa.holt_winters(Series("s", 0, HOUR, values), 24), values[:24], atol=1e-6)
+
+
+def test_smoothing_of_less_than_two_days_is_the_last_value() -> None:
+    assert (phpa.holt_winters(Series("s", 0, HOUR, daily(1)), 5) == daily(1)[-1]).all()
+
+
+@pytest.mark.parametrize("step", [5 * MINUTE, HOUR])
+def test_a_day_is_found_and_repeated_with_the_least_margin(step: int) -> None:
+    series = Series("s", 0, step, daily(8, step))
+
+    assert crane.fundamental(series) == series.day
+    np.testing.assert_allclose(crane.dsp(series, series.day), 1.01 * series.values[: series.day], rtol=1e-6)
+
+
+def test_a_week_is_found_where_days_differ() -> None:
+    hours = np.arange(15 * 24)
+    values = 100 + 50 * np.sin(2 * np.pi * hours / (7 * 24))
+
+    assert crane.fundamental(Series("s", 0, HOUR, values)) == 7 * 24
+
+
+def test_noise_is_not_forecast() -> None:
+    values = np.random.default_rng(0).uniform(5, 15, 8 * 24)
+    series = Series("s", 0, HOUR, values)
+
+    assert crane.fundamental(series) is None
+    assert (crane.dsp(series, 7) == values[-1]).all()
+
+
+def test_a_constant_is_not_periodic() -> None:
+    assert crane.fundamental(Series("s", 0, HOUR, np.full(200, 3.0))) is None
+
+
+def test_too_little_is_a_greater_error_than_too_much() -> None:
+    came = np.array([10.0, 10.0])
+
+    assert crane.error(came, np.array([9.0, 9.0])) > crane.error(came, np.array([11.0, 11.0]))
+    assert crane.error(np.array([0.0, 10.0]), np.array([1.0, 12.0])) == 1.5
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_a_point_is_all_quantiles(name: str) -> None:
+    window = Window(Series("s", 0, HOUR, daily(8)))
+
+    answer = forecaster(name).fit([window], horizon=30, seed=0).forecast([window], 30)
+
+    assert np.isfinite(answer).all()
+    assert (np.ptp(answer, axis=-1) == 0).all()
+
+
+def test_who_is_beaten_is_counted() -> None:
+    session = backtest(
+        [case("a", 400, 1), case("b", 400, 2)],
+        Wanted((COMBINED, *LIGHT), ("Naive", "SeasonalNaive")),
+        PLAN,
+        Resources(),
+        [].append,
+    )
+
+    assert beaten(session.results, "PhpaHoltWinters", 12) == (2, 2)

@@ -33,6 +33,9 @@ SETTLING_SECONDS = 60
 WAIT_SECONDS_MAX = HOUR_SECONDS
 """A minute is waited for no longer, whatever still runs of it. What ends later is added then."""
 
+REACH_SECONDS = 2 * DAY
+"""How far back rates are answered. Statistics hold a day."""
+
 PAGE = 500
 
 _MINUTES = CELL_SECONDS // 60
@@ -69,7 +72,10 @@ def rates(statistics: Statistics, until: float) -> tuple[int, FloatArray]:
     counted = sum(map(sum, (statistics.provisions, statistics.updates, statistics.deprovisions)))
     # The oldest counts were dropped, so the first cell may be short of some. Else nothing had come before.
     whole = -(-first // _MINUTES) if counted < statistics.requests else first // _MINUTES
-    count = max(0, int(until // CELL_SECONDS) - whole)
+    last = int(until // CELL_SECONDS)
+    # Nothing older is ever written, and a first minute put by hand may be any.
+    whole = max(whole, last - REACH_SECONDS // CELL_SECONDS)
+    count = max(0, last - whole) if counted else 0
     minutes = np.zeros(count * _MINUTES)
     known = np.array(statistics.provisions, dtype=np.float64)
     place = first - whole * _MINUTES

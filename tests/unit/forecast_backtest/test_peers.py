@@ -80,12 +80,14 @@ def test_a_point_is_all_quantiles(name: str) -> None:
 
 
 def test_who_is_beaten_is_counted() -> None:
+    told: list[str] = []
+
     session = backtest(
         [case("a", 400, 1), case("b", 400, 2)],
         Wanted((COMBINED, *LIGHT), ("Naive", "SeasonalNaive")),
         PLAN,
         Resources(),
-        [].append,
+        told.append,
     )
 
     assert beaten(session.results, "PhpaHoltWinters", 12) == (2, 2)

@@ -29,6 +29,7 @@ from controlplane.demand.house import DemandHouse, furnished
 from controlplane.demand.request_rate import RequestRateReader
 from controlplane.forecast.serving import Desk
 from controlplane.loops.election import Election, LeaderLoop
+from controlplane.loops.forecast_house import forecast_loops
 from controlplane.loops.outbox import OutboxLoop
 from controlplane.rpc.artifacts import ArtifactServicer
 from controlplane.rpc.chains import ChainServicer
@@ -130,7 +131,7 @@ async def _serve(
                 await server.serving(True)
                 write_ready_file(settings.server.ready_file, address=address, identifier=identifier)
                 _log.info("serving", address=address, id=identifier)
-                loops = (*leader_loops(), demand.loop)
+                loops = (*leader_loops(), demand.loop, *_forecasting(settings, demand, desk))
                 await _take_part(settings, store, identifier, address, stop, loops)
         finally:
             await server.drain(DRAIN_SECONDS)
@@ -145,6 +146,16 @@ def _demand(settings: ControlPlaneSettings) -> DemandHouse:
         rng=Random(),  # noqa: S311 - jitter
         prometheus=settings.prometheus,
         token_file=settings.prometheus_token_file,
+    )
+
+
+def _forecasting(settings: ControlPlaneSettings, demand: DemandHouse, desk: Desk) -> tuple[LeaderLoop, ...]:
+    return forecast_loops(
+        demand.demand,
+        settings.learned,
+        desk,
+        clock=SystemClock(),
+        rng=Random(),  # noqa: S311 - jitter
     )
 
 

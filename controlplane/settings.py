@@ -16,6 +16,8 @@ ARTIFACTS_DEFAULT = "artifacts"
 HISTORY_DEFAULT = "history.sqlite"
 """Beside the artifact store, where nothing else is said."""
 
+LEARNED_DEFAULT = "learned"
+
 LEASE_SECONDS = 20
 """It must outlast a failover of etcd."""
 
@@ -33,6 +35,7 @@ class ControlPlaneSettings:
         lease_seconds: How long the leadership of this replica outlives it.
         advertise: `host:port` under which other replicas reach it; empty for the address it listens on.
         history: File of the history of demand. The replica that leads has it alone.
+        learned: Folder of what forecasting has learned: models, and how they did. Likewise.
         prometheus: Address of the Prometheus that workloads' queries are for; empty for none.
         prometheus_token_file: File with a bearer token for it; None where it asks for none.
     """
@@ -42,6 +45,7 @@ class ControlPlaneSettings:
     lease_seconds: int = LEASE_SECONDS
     advertise: str = ""
     history: Path = Path(HISTORY_DEFAULT)
+    learned: Path = Path(LEARNED_DEFAULT)
     prometheus: str = ""
     prometheus_token_file: Path | None = None
 
@@ -83,6 +87,7 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
         lease_seconds=int(seconds),
         advertise=args.advertise,
         history=Path(args.history or Path(args.artifacts).parent / HISTORY_DEFAULT),
+        learned=Path(args.learned or Path(args.artifacts).parent / LEARNED_DEFAULT),
         prometheus=args.prometheus,
         prometheus_token_file=Path(args.prometheus_token_file) if args.prometheus_token_file else None,
     )
@@ -95,6 +100,13 @@ def _add_demand_flags(parser: argparse.ArgumentParser, env: Mapping[str, str]) -
         metavar="FILE",
         help=f"history of demand, used while this replica leads; default {HISTORY_DEFAULT} by the artifacts"
         " [ENCHAIN_HISTORY]",
+    )
+    parser.add_argument(
+        "--learned",
+        default=env.get("ENCHAIN_LEARNED", ""),
+        metavar="DIR",
+        help=f"what forecasting has learned, used while this replica leads; default {LEARNED_DEFAULT} by the"
+        " artifacts [ENCHAIN_LEARNED]",
     )
     parser.add_argument(
         "--prometheus",

@@ -9,7 +9,7 @@ ones learn over all of them and forecast series they never saw.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from controlplane.forecast.series import FloatArray, Window
 
@@ -39,6 +39,22 @@ class Fitted(Protocol):
             Shape (len(windows), horizon, len(LEVELS)): finite, never descending along the last axis, never
             below 0; a series that the model cannot forecast is NaN throughout, never in part.
         """
+
+
+@runtime_checkable
+class StandsOn(Protocol):
+    """A global model that has learned, and stands on what a local one learned of each series.
+
+    Attributes:
+        stands_on: Name of the local model.
+    """
+
+    @property
+    def stands_on(self) -> str:
+        """Name of the local model."""
+
+    def standing(self, fits: Sequence[Fitted]) -> Fitted:
+        """Answer itself, standing on these."""
 
 
 class Forecaster(Protocol):

@@ -6,7 +6,7 @@ never teaches them with a ridge that had seen the answer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm
 import numpy as np
@@ -15,8 +15,8 @@ from controlplane.forecast.features.candidates import candidates
 from controlplane.forecast.features.track import Track
 from controlplane.forecast.models.boosting_rows import Placed, cold, inputs, joined, rows_of, warm
 from controlplane.forecast.models.boosting_trees import ask, grow
-from controlplane.forecast.models.ridge import REACH, Learned, learn, recent
-from controlplane.forecast.port import Told, silent
+from controlplane.forecast.models.ridge import REACH, FittedRidge, Learned, learn, recent
+from controlplane.forecast.port import Fitted, Told, silent
 from controlplane.forecast.quantiles import LEVELS, bounded, ordered
 from controlplane.forecast.series import DAY, FloatArray, Series, Window
 
@@ -46,6 +46,18 @@ class FittedBoosting:
     boosters: tuple[lightgbm.Booster, ...]
     ridges: Mapping[str, Learned]
     horizon: int
+
+    @property
+    def stands_on(self) -> str:
+        """The model whose fits it takes as centre."""
+        return "Ridge"
+
+    def standing(self, fits: Sequence[Fitted]) -> "FittedBoosting":
+        """Answer itself around ridges that were learned meanwhile; fits of other models are left out."""
+        ridges = {
+            name: one for fit in fits if isinstance(fit, FittedRidge) for name, one in fit.learned.items()
+        }
+        return replace(self, ridges={**self.ridges, **ridges})
 
     def forecast(self, windows: Sequence[Window], horizon: int) -> FloatArray:
         """See the port."""

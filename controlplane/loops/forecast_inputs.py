@@ -1,0 +1,120 @@
+"""What the forecasting loops read before they forecast: demand, planned events, stated peaks.
+
+Only the leader's loops call it. It reads the history and the store and decides nothing; a value that somebody
+put by hand and that cannot be read costs itself alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from controlplane.catalog.documents import readable, scan
+from controlplane.demand.measured import Demand, Freshness
+from controlplane.demand.signals import DemandKey, Signal
+from controlplane.forecast.documents import event_of, forecast_id
+from controlplane.forecast.grids import Grid
+from controlplane.forecast.peaks import PEAKS, Peak, peak_rates
+from controlplane.forecast.series import Event, FloatArray, Series, Window
+from enchain.chains.names import PlannedEventName, workload_id
+from enchain.state import keys
+from enchain.state.store import Store
+from enchain.v1 import event_pb2, workload_pb2
+
+SETTLE_SECONDS = 60
+"""What is sent may be under way for so long; a cell is read only then."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input:
+    """One series to forecast, and what is known of it.
+
+    Attributes:
+        key: Which signal of which workload.
+        grid: On which grid.
+        window: What models may know.
+        freshness: How fresh and whole it is.
+    """
+
+    key: DemandKey
+    grid: Grid
+    window: Window
+    freshness: Freshness
+
+    @property
+    def forecast(self) -> str:
+        """The id of its forecast, such as `cpu-5m`."""
+        return forecast_id(self.key.signal, self.grid.step_seconds)
+
+
+async def gather(demand: Demand, store: Store, grid: Grid, now: int) -> list[Input]:
+    """Answer everything there is to forecast on a grid, and what is known of it at a time.
+
+    Raises:
+        UnavailableError: This replica does not lead, its history is not open yet, or the store is away.
+    """
+    events, peaks = await _events(store), await _peaks(store)
+    until = now - SETTLE_SECONDS
+    inputs = []
+    for key in await demand.keys():
+        if key.workload not in peaks:
+            continue  # the workload was deleted; its history goes by age
+        series, freshness = await demand.measured(
+            key.workload, key.signal, grid.step_seconds, until, grid.window_seconds
+        )
+        if freshness.points:
+            window = _window(key, series, grid, events.get(key.workload, ()), peaks[key.workload])
+            inputs.append(Input(key, grid, window, freshness))
+    return inputs
+
+
+def _window(
+    key: DemandKey, series: Series, grid: Grid, events: Sequence[Event], peaks: Sequence[Peak]
+) -> Window:
+    """Put a window together. Stated peaks are rates of requests; other signals take their shape from them."""
+    covariates: dict[str, FloatArray] = {}
+    if peaks:
+        covariates[PEAKS] = peak_rates(series, peaks, grid.horizon)
+    del key
+    return Window(series, tuple(events), covariates)
+
+
+def learnable(inputs: Sequence[Input]) -> list[Window]:
+    """Answer what global models may learn from: everything that is measured."""
+    return [each.window for each in inputs if np.isfinite(each.window.series.values).any()]
+
+
+def without(window: Window, steps: int) -> Window:
+    """Answer a window as it was so many steps ago."""
+    series = window.series
+    cut = max(0, len(series) - steps)
+    dropped = len(series) - cut
+    ahead = {name: array[: len(array) - dropped] for name, array in window.covariates.items()}
+    return replace(window, series=series.until(cut), covariates=ahead)
+
+
+async def _events(store: Store) -> Mapping[str, tuple[Event, ...]]:
+    """Answer the planned events of each workload, past ones too."""
+    items = [item async for item in scan(store, keys.EVENTS)]
+    found: dict[str, list[Event]] = defaultdict(list)
+    for document in readable(event_pb2.PlannedEvent, items):
+        found[PlannedEventName.parse(document.message.name).workload].append(event_of(document.message))
+    return {workload: tuple(events) for workload, events in found.items()}
+
+
+async def _peaks(store: Store) -> Mapping[str, tuple[Peak, ...]]:
+    """Answer the stated peaks of each workload; none for one that states none."""
+    items = [item async for item in scan(store, keys.WORKLOADS)]
+    return {
+        workload_id(document.message.name, "name"): tuple(
+            Peak(each.cron, each.duration.seconds, each.rate_per_hour)
+            for each in document.message.demand.peaks
+        )
+        for document in readable(workload_pb2.Workload, items)
+    }
+
+
+def is_requests(each: Input) -> bool:
+    """Say whether it is a rate of requests, which stated peaks speak of directly."""
+    return each.key.signal is Signal.REQUESTS

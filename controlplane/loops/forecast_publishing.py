@@ -1,0 +1,287 @@
+"""Turning members' forecasts into what is stored: combined, adjusted for events, judged, written.
+
+The forecasting loop calls it, as leader. It keeps the tracks; what it decides is pure and done in a thread.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from controlplane.catalog.documents import scan
+from controlplane.forecast.accuracy import accuracy_message, judged
+from controlplane.forecast.assembly import present, shares, warnings_of
+from controlplane.forecast.combination import Combined, combine
+from controlplane.forecast.documents import Made, forecast_message
+from controlplane.forecast.drift import Drift, Seen, checked, kept, relative_loss, stability
+from controlplane.forecast.grids import Grid
+from controlplane.forecast.ladder import Rung, measured, rung
+from controlplane.forecast.planned import Planned, planned_for
+from controlplane.forecast.registry import COMBINED
+from controlplane.forecast.scores import seasonal_error
+from controlplane.forecast.series import FloatArray
+from controlplane.forecast.track import Track, empty
+from controlplane.forecast.trackbook import Trackbook
+from controlplane.forecast.worker.members import Members
+from controlplane.loops.forecast_inputs import Input
+from enchain.chains.errors import OurError
+from enchain.chains.names import ForecastName
+from enchain.process.clock import Clock
+from enchain.process.logs import get_logger
+from enchain.process.telemetry import meter
+from enchain.state import keys
+from enchain.state.codec import encode
+from enchain.state.store import Delete, Put, Store, Txn
+from enchain.v1 import forecast_pb2
+
+RUNGS = {
+    "minutes": forecast_pb2.FORECAST_RUNG_MINUTES,
+    "hours": forecast_pb2.FORECAST_RUNG_HOURS,
+    "days": forecast_pb2.FORECAST_RUNG_DAYS,
+    "weeks": forecast_pb2.FORECAST_RUNG_WEEKS,
+}
+
+WRITES_MAX = 16
+"""Forecasts written in one transaction: some 30 KB each with and without events."""
+
+_log = get_logger(__name__)
+_meter = meter(__name__)
+_coverage = _meter.create_gauge(
+    "enchain.forecast.coverage", "1", "Share of values within the 10-90 % band, by forecast."
+)
+_relative = _meter.create_gauge(
+    "enchain.forecast.relative_wql", "1", "Loss against the seasonal naive forecast, by forecast."
+)
+_unusable = _meter.create_counter(
+    "enchain.forecast.unusable", "{forecast}", "Forecasts that were not finite, and were not published."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one refresh writes."""
+
+    forecasts: tuple[Put, ...]
+    accuracies: tuple[Put, ...]
+
+
+class Publisher:
+    """Publishes forecasts of one term.
+
+    Args:
+        store: Fenced.
+        book: The tracks.
+        clock: Time.
+    """
+
+    def __init__(self, store: Store, book: Trackbook, clock: Clock) -> None:
+        self._store = store
+        self._book = book
+        self._clock = clock
+        self._drifts: dict[str, Drift] = {}
+
+    def allowed(self, inputs: Sequence[Input]) -> list[frozenset[str]]:
+        """Answer which models may have weight, per series: those of its rung that have not drifted away."""
+        return [
+            frozenset(kept(self._drift(each), rung(measured(each.window.series)).models)) for each in inputs
+        ]
+
+    def lacking(self, inputs: Sequence[Input]) -> list[int]:
+        """Answer which series have a day to look back on, and models that were never judged."""
+        return [
+            index
+            for index, each in enumerate(inputs)
+            if self._book.get(each.window.series.id) is None
+            and len(each.window.series) >= each.grid.back[0] + each.window.series.day
+        ]
+
+    def judge_past(self, inputs: Sequence[Input], arrays: Mapping[str, FloatArray], grid: Grid) -> None:
+        """Begin tracks with what the models would have forecast of the past. Blocks.
+
+        Args:
+            inputs: Those that lack a track.
+            arrays: `model@number of the origin`, shape (n, horizon, levels).
+            grid: Their grid.
+        """
+        for row, each in enumerate(inputs):
+            series = each.window.series
+            track = empty((), grid.step_seconds, grid.horizon)
+            for number, back in enumerate(grid.back):
+                suffix = f"@{number}"
+                found = {
+                    name.removesuffix(suffix): array[row]
+                    for name, array in arrays.items()
+                    if name.endswith(suffix)
+                }
+                track = track.with_origin(series.last - back * grid.step_seconds, found)
+            self._book.put(series.id, track.with_actuals(series))
+
+    async def publish(
+        self,
+        inputs: Sequence[Input],
+        members: Members,
+        allowed: Sequence[frozenset[str]],
+        versions: Mapping[str, str],
+        grid: Grid,
+    ) -> None:
+        """Combine, and write everything.
+
+        Raises:
+            LeadershipLostError: The term is over.
+            UnavailableError: The store is away.
+        """
+        now = self._clock.now()
+        written = await asyncio.to_thread(self._decide, inputs, members, allowed, versions, grid, now)
+        puts = [*written.forecasts, *written.accuracies]
+        for first in range(0, len(puts), WRITES_MAX):
+            await self._store.commit(Txn(success=tuple(puts[first : first + WRITES_MAX])))
+        await self._forget(grid)
+
+    def _decide(
+        self,
+        inputs: Sequence[Input],
+        members: Members,
+        allowed: Sequence[frozenset[str]],
+        versions: Mapping[str, str],
+        grid: Grid,
+        now: datetime,
+    ) -> Written:
+        """Answer what to write. Blocks: it computes, and keeps tracks on disk."""
+        windows = [each.window for each in inputs]
+        tracks = [self._track(each, grid) for each in inputs]
+        combined = combine(tracks, present(windows, members.quantiles, grid.horizon, allowed))
+        forecasts, accuracies = [], []
+        for row, (each, track) in enumerate(zip(inputs, tracks, strict=True)):
+            try:
+                message = self._message(each, combined, row, members, versions, now)
+            except OurError as error:
+                _unusable.add(1, {"forecast": each.window.series.id})
+                _log.warning("forecast not published", forecast=each.window.series.id, fault=error.message)
+                continue
+            forecasts.append(Put(keys.forecast(each.key.workload, each.forecast), encode(message)))
+            if self._keep(each, track, combined, row, members, grid):
+                self._check(each, track)
+                accuracies.append(self._accuracy(each, track, now))
+        return Written(tuple(forecasts), tuple(accuracies))
+
+    def _track(self, each: Input, grid: Grid) -> Track:
+        known = self._book.get(each.window.series.id)
+        track = empty((), grid.step_seconds, grid.horizon) if known is None else known
+        return track.with_actuals(each.window.series)
+
+    def _message(
+        self,
+        each: Input,
+        combined: Combined,
+        row: int,
+        members: Members,
+        versions: Mapping[str, str],
+        now: datetime,
+    ) -> forecast_pb2.Forecast:
+        planned = planned_for(each.window, combined.quantiles[row])
+        data = each.freshness.message()
+        stands = rung(measured(each.window.series))
+        made = Made(
+            workload=each.key.workload,
+            signal=each.key.signal,
+            step_seconds=each.grid.step_seconds,
+            created=now,
+            origin=each.window.series.last,
+            quantiles=planned.quantiles,
+            without_events=planned.without,
+            rung=RUNGS[stands.name],
+            bucket_ends=combined.buckets,
+            models=shares(combined, row, members.failures, versions, stands.models),
+            events=_effects(each, planned),
+            data=data,
+            warnings=[
+                *warnings_of(each.window, combined, row, members.failures, data, each.freshness.fault),
+                *planned.warnings,
+                *_about_models(stands, self._drift(each)),
+            ],
+        )
+        return forecast_message(made)
+
+    def _keep(
+        self, each: Input, track: Track, combined: Combined, row: int, members: Members, grid: Grid
+    ) -> bool:
+        """Keep what the members forecast now and then, to be compared with what comes."""
+        last = each.window.series.last
+        if len(track) and last - track.origins[-1] < grid.keep_every * grid.step_seconds:
+            return False
+        found = {name: array[row] for name, array in members.quantiles.items()}
+        whole = {name: one for name, one in found.items() if np.isfinite(one).all()}
+        self._book.put(
+            each.window.series.id, track.with_origin(last, {**whole, COMBINED: combined.quantiles[row]})
+        )
+        return True
+
+    def _drift(self, each: Input) -> Drift:
+        return self._drifts.get(each.window.series.id, Drift())
+
+    def _check(self, each: Input, track: Track) -> None:
+        """See whether the models of a series are still to be believed."""
+        series = each.window.series
+        relative, origins = relative_loss(track, COMBINED)
+        days = series.values[-series.day :], series.values[: -series.day]
+        seen = Seen(relative, origins, stability(*days))
+        before, after = self._drift(each), checked(self._drift(each), seen)
+        if after.level != before.level:
+            _log.warning("models fell back or came again", forecast=series.id, reason=after.reason)
+        self._drifts[series.id] = after
+
+    def _accuracy(self, each: Input, track: Track, now: datetime) -> Put:
+        name = ForecastName(each.key.workload, each.forecast)
+        found = judged(track, seasonal_error(each.window.series))
+        message = accuracy_message(name.accuracy, found, _drifted(self._drift(each)))
+        message.update_time.FromDatetime(now)
+        for model in message.models:
+            if model.model == COMBINED and model.buckets:
+                labels = {"workload": each.key.workload, "forecast": each.forecast}
+                _coverage.set(model.buckets[-1].coverage_80, labels)
+                _relative.set(model.buckets[-1].relative_wql, labels)
+        return Put(keys.accuracy(each.key.workload, each.forecast), encode(message))
+
+    async def _forget(self, grid: Grid) -> None:
+        """Delete forecasts of workloads that were deleted."""
+        alive = {
+            item.key.removeprefix(keys.WORKLOADS)
+            async for item in scan(self._store, keys.WORKLOADS, keys_only=True)
+        }
+        for prefix in (keys.FORECASTS, keys.ACCURACY):
+            async for item in scan(self._store, prefix, keys_only=True):
+                workload, _, forecast = item.key.removeprefix(prefix).partition("/")
+                if workload not in alive and forecast.endswith(f"-{grid.id}"):
+                    await self._store.commit(Txn(success=(Delete(item.key),)))
+
+
+def _effects(each: Input, planned: Planned) -> list[forecast_pb2.EventEffect]:
+    answer = []
+    for effect in planned.effects:
+        message = forecast_pb2.EventEffect(
+            event=f"workloads/{each.key.workload}/plannedEvents/{effect.event.name}",
+            uplift=float(f"{effect.uplift:.4g}"),
+            uplift_spread=float(f"{effect.spread:.4g}"),
+            learned_from=effect.learned_from,
+        )
+        if effect.event.expected_uplift is not None:
+            message.expected_uplift = effect.event.expected_uplift
+        answer.append(message)
+    return answer
+
+
+def _about_models(stands: Rung, drift: Drift) -> list[forecast_pb2.ForecastWarning]:
+    """Say why not all models were asked."""
+    found = _drifted(drift)
+    if stands.reason:
+        found.append(forecast_pb2.ForecastWarning(reason="SHORT_HISTORY", description=stands.reason))
+    return found
+
+
+def _drifted(drift: Drift) -> list[forecast_pb2.ForecastWarning]:
+    if not drift.level:
+        return []
+    remedy = "Models come back by themselves once they are better again; `enchain forecast train` may help."
+    return [forecast_pb2.ForecastWarning(reason="DRIFT", description=drift.reason, remedy=remedy)]

@@ -24,6 +24,8 @@ STANDS_FOR_RESOURCE = (REPORTER, "k8s.pod.uid", "container.id", "host.id", "host
 
 NO_RESOURCE = "-"
 
+RESOURCE_CHARS_MAX = 128
+
 OURS, PODS, CONTAINERS, PROCESSES, HOSTS = range(5)
 """How direct a kind of metric is."""
 
@@ -149,8 +151,10 @@ def workload_of(own: Attributes, resource: Attributes, known: Container[str]) ->
 
 def resource_of(own: Attributes, resource: Attributes) -> str:
     """Answer what resource a point is about."""
-    named = own.get(RESOURCE) or resource.get(RESOURCE)
-    return named or next((resource[name] for name in STANDS_FOR_RESOURCE if resource.get(name)), NO_RESOURCE)
+    standing = (resource[name] for name in STANDS_FOR_RESOURCE if resource.get(name))
+    named = own.get(RESOURCE) or resource.get(RESOURCE) or next(standing, NO_RESOURCE)
+    # It is only ever compared, so a long one is kept short.
+    return named if len(named) <= RESOURCE_CHARS_MAX else _digest(named)
 
 
 def part_of(metric: str, own: Attributes, resource: Attributes) -> tuple[str, str]:
@@ -162,7 +166,11 @@ def part_of(metric: str, own: Attributes, resource: Attributes) -> tuple[str, st
     ours = MEANINGS[metric].rank == OURS
     told = [metric, *_pairs(own), *([] if ours else _pairs(resource))]
     reporter = resource.get(REPORTER, "") if ours else ""
-    return blake2b("\0".join(told).encode("utf-8", "replace"), digest_size=8).hexdigest(), reporter
+    return _digest("\0".join(told)), reporter if len(reporter) <= RESOURCE_CHARS_MAX else _digest(reporter)
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
 def _pairs(attributes: Attributes) -> list[str]:

@@ -154,6 +154,18 @@ def test_attributes_name_the_resource(resource: dict[str, str], name: str) -> No
     assert point.line.resource == name
 
 
+def test_names_of_any_length_are_kept_short_and_told_apart() -> None:
+    found = []
+    for name in ("r" * 100_000, "r" * 100_001):
+        named = {"enchain.workload": "site", "enchain.resource": name, "service.instance.id": name}
+        for metric in ("process.memory.usage", "enchain.service.memory.usage"):
+            found += exported(metric, "gauge", {"as_int": 1}, resource=named).points
+
+    told = {(point.line, point.reporter) for point in found}
+    assert len(told) == 4
+    assert max(len(text) for line, reporter in told for text in (line.resource, line.part, reporter)) <= 128
+
+
 def test_of_ours_another_instance_is_another_reporter_of_the_same_and_of_others_another_part() -> None:
     def lines(name: str) -> list[tuple[str, str]]:
         found = []

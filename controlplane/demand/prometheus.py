@@ -34,6 +34,9 @@ AGAIN_CELLS = 3
 
 QUERY_SECONDS = 20.0
 
+DOWN = "PROMETHEUS_DOWN"
+"""Reason of what is raised where it does not answer at all."""
+
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 
 _log = get_logger(__name__)
@@ -102,11 +105,17 @@ class PrometheusSource:
         # A proxy cannot reach this machine's loopback.
         near = is_loopback(f"{parts.hostname}:{parts.port or 0}")
         async with httpx.AsyncClient(timeout=QUERY_SECONDS, trust_env=not near) as client:
+            down: EnchainError | None = None
             for key, query in queries.items():
                 try:
-                    await self._take(client, key, query)
-                    self._history.faults.pop(key, None)
+                    if down is None:
+                        await self._take(client, key, query)
+                        self._history.faults.pop(key, None)
+                    else:
+                        self._fail(key, down)
                 except EnchainError as error:
+                    # Where it does not answer at all, waiting for each query would take too long.
+                    down = error if error.reason == DOWN else None
                     self._fail(key, error)
 
     async def _take(self, client: httpx.AsyncClient, key: DemandKey, query: str) -> None:
@@ -135,9 +144,7 @@ class PrometheusSource:
                 body = await _read(response)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             told = str(error) or type(error).__name__
-            raise UnavailableError(
-                f"the Prometheus does not answer: {told}", reason="PROMETHEUS_DOWN"
-            ) from error
+            raise UnavailableError(f"the Prometheus does not answer: {told}", reason=DOWN) from error
         if not response.is_success and not body.lstrip().startswith(b"{"):
             raise UnavailableError(
                 f"the Prometheus answers {response.status_code} {response.reason_phrase}",

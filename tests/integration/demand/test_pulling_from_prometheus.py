@@ -164,8 +164,9 @@ async def test_while_it_is_down_that_is_shown_and_afterwards_what_is_missing_is_
     await site.prometheus.kill()
     site.clock.advance(300)
 
-    await site.source.take({CPU: "sum(site_cores)"})
+    await site.source.take({CPU: "sum(site_cores)", MEMORY: "up"})
     assert "does not answer" in site.history.fault(CPU)
+    assert site.history.fault(MEMORY) == site.history.fault(CPU)
     fresh = await site.demand.freshness("site", Signal.CPU, 300, site.end, DAY)
     assert fresh.points > 200
     assert fresh.fault == site.history.fault(CPU)

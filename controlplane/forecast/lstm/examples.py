@@ -21,6 +21,7 @@ from controlplane.forecast.features.inputs import (
     scales,
 )
 from controlplane.forecast.features.track import IntArray, Track
+from controlplane.forecast.lstm.covariates import covariates
 from controlplane.forecast.series import FloatArray, Window
 
 Narrow = NDArray[np.float32]
@@ -75,7 +76,7 @@ def of_window(window: Window, track: Track, origins: IntArray, horizon: int) -> 
     found = candidates(track, origins, horizon)
     scale = scales(track, origins)[:, None]
     centre = found.of("mean12")[:, :1]
-    ahead = decoder(track, origins, found, centre, scale, window.covariates)
+    ahead = decoder(track, origins, found, centre, scale, covariates(window, horizon))
     first = FEATURES.index(VOLATILITY[0])
     restless = np.log(np.sinh(ahead[:, :, first : first + len(VOLATILITY)]) + 1e-3)
     every = np.clip(np.concatenate([ahead, restless], axis=-1), -BOUND, BOUND)

@@ -67,7 +67,7 @@ def train(
     held = joined([part for _, part in parts], horizon)
     if not len(learned):
         return None
-    learned = _with_events(learned, settings, rng)
+    learned = with_events(learned, settings, rng)
     made = network(settings, WIDTH)
     batches = math.ceil(len(learned) / settings.batch)
     made.compile(
@@ -135,7 +135,7 @@ def _split(
     return learned, stopping
 
 
-def _with_events(learned: Examples, settings: Settings, rng: np.random.Generator) -> Examples:
+def with_events(learned: Examples, settings: Settings, rng: np.random.Generator) -> Examples:
     """Make events up, so that their covariate means something however few real ones there were.
 
     A stretch of the horizon is multiplied, and the covariate says by about how much. Some stretches lose all

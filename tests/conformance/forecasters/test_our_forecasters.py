@@ -1,0 +1,52 @@
+"""Every model of the registry keeps to every rule of the port."""
+
+import functools
+import importlib.util
+from collections.abc import Callable
+
+import pytest
+
+from controlplane.forecast.registry import GLOBAL, HEAVY, LIGHT, NAMES, forecaster
+from tests.conformance.forecasters.forecaster_rules import RULES, Subject
+
+UNPICKLED = ("LSTM",)
+"""What they learn is kept as an artifact, not pickled."""
+
+SINGLE_PRECISION = 1e-4
+"""How far the order of sums may move a global model's forecast, which is counted in single precision."""
+
+
+@functools.cache
+def _subject(name: str) -> Subject:
+    """Make the subject once, so that a global model learns once."""
+    learns_over_all = name in GLOBAL
+    return Subject(
+        forecaster(name),
+        learns_over_all=learns_over_all,
+        pickles=name not in UNPICKLED,
+        tolerance=SINGLE_PRECISION if learns_over_all else 1e-9,
+    )
+
+
+def _exists(name: str) -> bool:
+    """Say whether the model has been written: its library missing is a failure, not a reason to skip."""
+    module = {**LIGHT, **HEAVY}[name].partition(":")[0]
+    return importlib.util.find_spec(module) is not None
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_keeps_to_a_rule(name: str, rule: Callable[[Subject], None]) -> None:
+    if not _exists(name):
+        pytest.skip(f"{name} has not been written")
+
+    rule(_subject(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_called_what_the_registry_calls_it(name: str) -> None:
+    if not _exists(name):
+        pytest.skip(f"{name} has not been written")
+
+    assert _subject(name).model.name == name
+    assert _subject(name).model.needs >= 1

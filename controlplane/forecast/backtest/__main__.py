@@ -2,7 +2,7 @@
 
 Runs the models over the past of real series, origin by origin, and prints how good they were; with
 `--forecasts` it writes what they forecast. Results go to standard output, progress to standard error. Ends
-with 0, or with 3 where the data or an option are wrong.
+with 0, with 3 where the data or an option are wrong, and with 1 where a model's process died.
 """
 
 import json
@@ -21,8 +21,9 @@ from controlplane.forecast.backtest.session import SHOWN, Session, Wanted, backt
 from controlplane.forecast.backtest.traces import Choice, cases, instants
 from controlplane.forecast.backtest.writing import WIDTH, document, show, write_forecasts
 from controlplane.forecast.registry import COMBINED, NAMES
-from enchain.chains.errors import EnchainError
+from enchain.chains.errors import CallerError, EnchainError
 
+FAILED = 1
 INVALID = 3
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 """What the numeric libraries read how many threads they may start from."""
@@ -100,9 +101,10 @@ def main(
         seed=seed,
     )
     try:
+        able = runnable((COMBINED, *NAMES), tell)
         wanted = Wanted(
-            asked((*names, *more), (*NAMES, COMBINED)) or runnable(SHOWN, tell),
-            asked(members, NAMES) or runnable(NAMES, tell),
+            asked((*names, *more), (*NAMES, COMBINED)) or tuple(name for name in SHOWN if name in able),
+            asked(members, NAMES) or tuple(name for name in able if name != COMBINED),
         )
         choice = Choice(plan.step_seconds, columns, instants(until), events(planned) if planned else None)
         _run(cases(folder, choice, plan, tell), wanted, plan, Resources(jobs, cache), out, output)
@@ -110,7 +112,7 @@ def main(
         click.echo(f"error: {error.message}", err=True)
         if error.remedy:
             click.echo(f"  {error.remedy}", err=True)
-        sys.exit(INVALID)
+        sys.exit(INVALID if isinstance(error, CallerError) else FAILED)
 
 
 def _run(

@@ -8,6 +8,7 @@ very data, by this very source, are kept already.
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from controlplane.forecast.backtest.members import MemberForecasts, load, place,
 from controlplane.forecast.backtest.plan import Case, Plan
 from controlplane.forecast.backtest.running import Outcome, Task, learns_over_all, run
 from controlplane.forecast.backtest.sources import model_digest
+from enchain.chains.errors import UnavailableError
 
 Tell = Callable[[str], None]
 
@@ -43,6 +45,9 @@ def forecasts(
         plan: How the backtest goes.
         resources: What it may use.
         tell: Called with progress and failures, in words.
+
+    Raises:
+        UnavailableError: A process of the pool died.
     """
     found: dict[tuple[str, str], MemberForecasts] = {}
     places = _places(cases, models, plan, resources.cache)
@@ -100,6 +105,12 @@ def _outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Outcome]
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise UnavailableError(
+                "a process that ran a model died",
+                reason="MODEL_PROCESS_DIED",
+                remedy="Give it more memory, or fewer --jobs; with --cache what was forecast is kept.",
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -108,5 +119,5 @@ def _tell(tell: Tell, done: str, task: Task, outcome: Outcome) -> None:
     what = task.cases[0].series.id if len(task.cases) == 1 else f"{len(task.cases)} series"
     seconds = sum(made.seconds for made in outcome.forecasts)
     tell(f"{done} {task.model} on {what}: {seconds:.1f} s")
-    for failure in outcome.failures:
+    for failure in dict.fromkeys(outcome.failures):
         tell(f"  {failure}")

@@ -1,5 +1,6 @@
 """Series and models for the tests of the backtest. A model here tells what it was shown."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,18 @@ class FlatOverAll:
         """Learn the sum of all values."""
         del horizon, seed, told
         return Flat(1e-6 * float(sum(np.nansum(window.series.values) for window in windows)))
+
+
+class Dying:
+    """Takes its whole process with it."""
+
+    name = "Dying"
+    needs = 1
+
+    def fit(self, windows: Sequence[Window], *, horizon: int, seed: int, told: Told = silent) -> Flat:
+        """Die, as a process does that is out of memory."""
+        del windows, horizon, seed, told
+        os._exit(9)
 
 
 class Failing:

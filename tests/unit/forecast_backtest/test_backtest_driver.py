@@ -10,9 +10,11 @@ from controlplane.forecast.backtest.members import load
 from controlplane.forecast.backtest.plan import Case, Plan, learnable
 from controlplane.forecast.backtest.session import Wanted, backtest
 from controlplane.forecast.registry import COMBINED
+from enchain.chains.errors import UnavailableError
 from tests.unit.forecast_backtest.backtest_worlds import PLAN, case, changed
 
 OVER_ALL = "tests.unit.forecast_backtest.backtest_worlds:FlatOverAll"
+DYING = "tests.unit.forecast_backtest.backtest_worlds:Dying"
 FAILING = "tests.unit.forecast_backtest.backtest_worlds:Failing"
 MODELS = ("Naive", "SeasonalNaive", OVER_ALL)
 
@@ -104,6 +106,13 @@ def test_processes_forecast_the_same(tmp_path: Path) -> None:
     assert alone.keys() == pool.keys()
     for key, made in alone.items():
         np.testing.assert_array_equal(made.quantiles, pool[key].quantiles)
+
+
+def test_a_process_that_dies_is_said() -> None:
+    cases = [case("a", 200, 1), case("b", 200, 2)]
+
+    with pytest.raises(UnavailableError, match="a process that ran a model died"):
+        forecasts(cases, [DYING], PLAN, Resources(jobs=2), quiet)
 
 
 def test_a_model_that_fails_costs_its_own_forecasts_and_is_told() -> None:

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from benchmarks.forecasting.peers import crane, phpa
+from benchmarks.forecasting.peers.plain_lstm import PlainLstm
 from benchmarks.forecasting.report import PEERS, beaten
 from controlplane.forecast.backtest.driver import Resources
 from controlplane.forecast.backtest.session import Wanted, backtest
+from controlplane.forecast.lstm.settings import TINY
+from controlplane.forecast.quantiles import usable
 from controlplane.forecast.registry import COMBINED, forecaster
 from controlplane.forecast.series import HOUR, MINUTE, FloatArray, Series, Window
 from tests.unit.forecast_backtest.backtest_worlds import PLAN, case
@@ -77,6 +80,19 @@ def test_a_point_is_all_quantiles(name: str) -> None:
 
     assert np.isfinite(answer).all()
     assert (np.ptp(answer, axis=-1) == 0).all()
+
+
+def test_a_plain_lstm_learns_over_all_series_and_keeps_the_ports_promise() -> None:
+    windows = [Window(case(name, 400, seed).series) for seed, name in enumerate("ab")]
+    short = Window(case("c", 50, 3).series)
+
+    fitted = PlainLstm(TINY).fit(windows, horizon=12, seed=0)
+    answer = fitted.forecast([*windows, short], 12)
+
+    assert all(usable(each) for each in answer[:2])
+    assert np.isnan(answer[2]).all()
+    np.testing.assert_array_equal(answer, fitted.forecast([*windows, short], 12))
+    assert np.isnan(PlainLstm(TINY).fit([short], horizon=12, seed=0).forecast(windows, 12)).all()
 
 
 def test_who_is_beaten_is_counted() -> None:

@@ -25,6 +25,8 @@ _FINE: FloatArray = (np.arange(199) + 0.5) / 199
 _FINE_SCORES: FloatArray = np.array([_NORMAL.inv_cdf(level) for level in _FINE])
 _WIDTHS: FloatArray = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
 _LOW, _HIGH, _TAIL = 2, 10, 0.1
+_FADE: FloatArray = np.minimum(np.abs(SCORES) / SCORES[_HIGH], 1.0) ** 2
+"""How much of the online adaptation a level takes: all from the 10-90 % band on, less towards the median."""
 
 FLOOR = 1e-3
 """Least distance of two neighbouring quantiles when scores are taken, as a share of the 10-90 % band, and a
@@ -77,9 +79,22 @@ def calibration(scored: Scored, count: FloatArray, rules: Rules) -> FloatArray:
     shape = weighted_quantiles(every[None], weigh[None], LEVELS)[0]
     away = shape - shape[MEDIAN]
     up, down = _widths(scored, count, shape, rules)
-    up, down = _adapted(scored, shape, up, down, rules)
-    width = np.where(away > 0, up[:, None], down[:, None])
+    wider_up, wider_down = _adapted(scored, shape, up, down, rules)
+    own = np.where(away > 0, up[:, None], down[:, None])
+    lately = np.where(away > 0, wider_up[:, None], wider_down[:, None]) ** _FADE
+    width = own * lately * _doubt(count, rules)
     return np.sort(shape[MEDIAN] + away * width, axis=-1)
+
+
+def _doubt(count: FloatArray, rules: Rules) -> FloatArray:
+    """Answer by how much wider the levels are since widths are estimated from few origins, (n, levels).
+
+    Student's quantile by the normal one, to the first order (Cornish and Fisher 1938), where the degrees of
+    freedom are the origins there are and those that all series together stand for.
+    """
+    freedom = count[:, None] + rules.width_prior
+    wider: FloatArray = 1.0 + rules.doubt * (SCORES**2 + 1.0) / (4.0 * freedom)
+    return wider
 
 
 def _widths(
@@ -108,19 +123,24 @@ def _widths(
 def _adapted(
     scored: Scored, shape: FloatArray, up: FloatArray, down: FloatArray, rules: Rules
 ) -> tuple[FloatArray, FloatArray]:
-    """Go through the origins in order, and widen or narrow by what each says of the 10-90 % band."""
+    """Go through the origins in order, and widen or narrow by what each says of the 10-90 % band.
+
+    Returns:
+        By how much wider the band became above and below the median, each of shape (n,).
+    """
     middle = shape[MEDIAN]
+    high, low = (shape[_HIGH] - middle) * up, (shape[_LOW] - middle) * down
+    wider_up, wider_down = np.ones_like(up), np.ones_like(down)
     for first in range(0, scored.scores.shape[1], scored.steps):
         part = slice(first, first + scored.steps)
-        counts = scored.weights[:, part] > 0
-        total = np.maximum(counts.sum(axis=-1), 1)
-        seen = counts.any(axis=-1)
-        high, low = middle + (shape[_HIGH] - middle) * up, middle + (shape[_LOW] - middle) * down
-        over = ((scored.scores[:, part] > high[:, None]) & counts).sum(axis=-1) / total - _TAIL
-        under = ((scored.scores[:, part] < low[:, None]) & counts).sum(axis=-1) / total - _TAIL
-        up = np.where(seen, up * np.exp(rules.adaptation * over), up)
-        down = np.where(seen, down * np.exp(rules.adaptation * under), down)
-    return up, down
+        away, counts = scored.scores[:, part] - middle, scored.weights[:, part] > 0
+        steps = counts.sum(axis=-1)
+        over = (away > (high * wider_up)[:, None]) & counts
+        under = (away < (low * wider_down)[:, None]) & counts
+        rate = rules.adaptation / (steps + rules.adaptation_steps)
+        wider_up = wider_up * np.exp(rate * (over.sum(axis=-1) - _TAIL * steps))
+        wider_down = wider_down * np.exp(rate * (under.sum(axis=-1) - _TAIL * steps))
+    return wider_up, wider_down
 
 
 def applied(pooled: FloatArray, scores: FloatArray, scale: FloatArray) -> FloatArray:

@@ -36,7 +36,10 @@ class Rules:
         shape_prior: How many origins an already calibrated pool counts as, for the levels over all series.
         width_prior: How many origins the width pooled over series counts as, beside a series' own.
         skew_prior: How many origins no skew counts as.
+        doubt: How much of Student's widening for few origins is applied; 0 is none.
         adaptation: Step of the online adaptation of the width to the last errors of coverage.
+        adaptation_steps: So many steps within the band an origin is thought to have had besides, so that a
+            bucket of few steps adapts more slowly.
         widest: The width of a series is at most so many times the pooled one, and at least its inverse.
     """
 
@@ -55,7 +58,9 @@ class Rules:
     shape_prior: float = 4.0
     width_prior: float = 10.0
     skew_prior: float = 30.0
-    adaptation: float = 0.1
+    doubt: float = 1.0
+    adaptation: float = 0.6
+    adaptation_steps: float = 3.0
     widest: float = 2.0
 
 

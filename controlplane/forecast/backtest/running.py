@@ -6,7 +6,7 @@ model that fails costs its forecasts, and is told; it never ends the backtest.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,9 +105,8 @@ def _globally(model: Forecaster, task: Task, failures: list[str]) -> list[FloatA
             failures.append(f"{model.name} could not learn: {error!r}")
             continue
         for depth in range(max(len(at) for at in fold)):
-            _forecast_all(
-                model, fitted, task, [at[-1 - depth : len(at) - depth] for at in fold], answers, failures
-            )
+            turn = {index: at[-1 - depth] for index, at in enumerate(fold) if depth < len(at)}
+            _forecast_all(model, fitted, task, turn, answers, failures)
     return answers
 
 
@@ -125,20 +124,32 @@ def _forecast_all(
     model: Forecaster,
     fitted: Fitted,
     task: Task,
-    places: Sequence[Sequence[int]],
+    places: Mapping[int, int],
     answers: Sequence[FloatArray],
     failures: list[str],
 ) -> None:
-    """Forecast at most one origin of each series in one call, as a server would."""
-    asked = [(index, place[0]) for index, place in enumerate(places) if place]
-    starts = {index: task.plan.starts(len(task.cases[index].series)) for index, _ in asked}
-    windows = [task.cases[index].window(starts[index][at], task.plan.history) for index, at in asked]
+    """Forecast at most one origin of each series in one call, as a server would.
+
+    Args:
+        model: Whose.
+        fitted: What it learned.
+        task: Its series.
+        places: By the index of a series, which of its origins.
+        answers: Where the forecasts are put.
+        failures: Where what goes wrong is put.
+    """
+    cases = [task.cases[index] for index in places]
+    starts = [task.plan.starts(len(case.series)) for case in cases]
+    windows = [
+        case.window(each[at], task.plan.history)
+        for case, each, at in zip(cases, starts, places.values(), strict=True)
+    ]
     try:
         found = fitted.forecast(windows, task.plan.horizon)
     except Exception as error:  # noqa: BLE001 - likewise
         failures.append(f"{model.name} could not forecast: {error!r}")
         return
-    for (index, at), answer in zip(asked, found, strict=True):
+    for (index, at), answer in zip(places.items(), found, strict=True):
         answers[index][at] = _checked(model, task.cases[index], answer, failures)
 
 

@@ -129,7 +129,7 @@ def anchors(horizon: int) -> IntArray:
 
 def half_life(series: Series) -> float:
     """Answer after how many days an origin counts half."""
-    return 10.0 if series.step_seconds < FINE else 28.0
+    return 10.0 if series.step_seconds < FINE else 20.0
 
 
 def recent(series: Series) -> Series:

@@ -10,7 +10,7 @@ import numpy as np
 
 from controlplane.forecast.features.candidates import Candidates, candidates
 from controlplane.forecast.features.track import IntArray, Track, first_of
-from controlplane.forecast.series import DAY, FloatArray
+from controlplane.forecast.series import FloatArray
 
 WIDTHS = (1, 3, 12, 48)
 """Widths of the recent means, in steps."""
@@ -18,7 +18,7 @@ WIDTHS = (1, 3, 12, 48)
 LAGGED = ("day_smooth", "two_days", "week", "weeks")
 """Candidates that are held against the profile."""
 
-COLUMNS = 3 * len(WIDTHS) + len(LAGGED) + 5
+COLUMNS = 3 * len(WIDTHS) + len(LAGGED) + 1
 """How many regressors there are; the last is the constant."""
 
 
@@ -27,7 +27,7 @@ class Design:
     """Regressors of many origins and steps ahead.
 
     Attributes:
-        rows: Shape (n steps, n origins, COLUMNS), in the unit of the series but for calendar and constant.
+        rows: Shape (n steps, n origins, COLUMNS), in the unit of the series but for the constant.
         base: Shape (n steps, n origins): the profile, which the target is taken against.
         found: The candidates it came from.
     """
@@ -53,15 +53,9 @@ def design(track: Track, origins: IntArray, horizon: int, at: IntArray) -> Desig
     profile = found.of("profile")[:, at - 1]
     lagged = [found.of(name)[:, at - 1] - profile for name in LAGGED]
     shape = (len(at), len(origins))
-    seconds = track.series.start + (origins[None, :] + at[:, None]) * track.series.step_seconds
-    turn = 2 * np.pi * (seconds % DAY) / DAY
     columns = [
         *(np.broadcast_to(column, shape) for column in _errors(track, origins)),
         *(column.T for column in lagged),
-        np.sin(turn),
-        np.cos(turn),
-        np.sin(2 * turn),
-        np.cos(2 * turn),
         np.ones(shape),
     ]
     rows = np.stack(columns, axis=-1)

@@ -15,8 +15,11 @@ from controlplane.forecast.series import FloatArray
 FOLDS = 3
 """Stretches of time that are held out in turn."""
 
-PENALTIES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0)
+PENALTIES = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0)
 """Tried penalties, per row of weight 1, on regressors of unit size."""
+
+SHARPNESS = 30
+"""With what power a penalty's weight falls with its held-out loss."""
 
 ROUNDS = 3
 """How often rows are reweighted by their residuals."""
@@ -36,7 +39,7 @@ class Solved:
 
 
 def solve(rows: FloatArray, target: FloatArray, weights: FloatArray, gap: int) -> Solved:
-    """Fit each step ahead by itself, the penalty chosen on held-out time for a few steps together.
+    """Fit each step ahead by itself, penalties weighted by held-out time for a few steps together.
 
     Args:
         rows: Shape (n steps, n rows, n columns), the last column constant; rows in the order of time.
@@ -54,35 +57,42 @@ def solve(rows: FloatArray, target: FloatArray, weights: FloatArray, gap: int) -
     unit = rows / size[:, None, :]
     for _ in range(ROUNDS):
         gram, moment = _normal(unit, wanted, weight)
-        beta = _ridge(gram, moment, PENALTIES[2] * weight.sum(axis=1))
+        beta = _ridge(gram, moment, PENALTIES[3] * weight.sum(axis=1))
         weight = weights * there * _trust(np.where(there, target - _predict(unit, beta), np.nan))
-    return _choose(unit, target, weight, weights, gap, size)
+    return _blend(unit, target, weight, weights, gap, size)
 
 
-def _choose(
+def _blend(
     unit: FloatArray, target: FloatArray, weight: FloatArray, ages: FloatArray, gap: int, size: FloatArray
 ) -> Solved:
-    """Try all penalties on all folds, and fit with the best."""
+    """Try all penalties on all folds, and fit with all of them, weighted by how they did."""
     wanted = np.where(np.isfinite(target), target, 0.0)
     cuts, kept = _stretches(unit.shape[1], gap)
-    parts = [_normal(unit[:, s], wanted[:, s], weight[:, s]) for s in cuts]
-    masses = [weight[:, s].sum(axis=1) for s in cuts]
+    sums = [(*_normal(unit[:, s], wanted[:, s], weight[:, s]), weight[:, s].sum(axis=1)) for s in cuts]
     said = np.zeros((len(PENALTIES), *target.shape))
     for fold, keep in enumerate(kept):
-        gram = sum((parts[k][0] for k in keep), np.zeros(1))
-        moment = sum((parts[k][1] for k in keep), np.zeros(1))
-        mass = sum((masses[k] for k in keep), np.zeros(1))
-        stretch = slice(fold * unit.shape[1] // FOLDS, (fold + 1) * unit.shape[1] // FOLDS)
+        gram, moment, mass = (sum(part, np.zeros(1)) for part in zip(*(sums[k] for k in keep), strict=True))
+        held = slice(fold * unit.shape[1] // FOLDS, (fold + 1) * unit.shape[1] // FOLDS)
         for place, penalty in enumerate(PENALTIES):
-            beta = _ridge(gram, moment, penalty * mass)
-            said[place, :, stretch] = _predict(unit[:, stretch], beta)
+            said[place, :, held] = _predict(unit[:, held], _ridge(gram, moment, penalty * mass))
     errors = target - said
-    loss = np.nansum(np.abs(errors) * ages, axis=2)
-    best = _smooth(loss).argmin(axis=0)
-    gram = sum((part[0] for part in parts), np.zeros(1))
-    moment = sum((part[1] for part in parts), np.zeros(1))
-    beta = _ridge(gram, moment, np.array(PENALTIES)[best] * sum(masses))
-    return Solved(beta / size, errors[best, np.arange(len(best))])
+    shares = _shares(errors, ages)
+    gram, moment, mass = (sum(part, np.zeros(1)) for part in zip(*sums, strict=True))
+    betas = np.stack([_ridge(gram, moment, penalty * mass) for penalty in PENALTIES])
+    return Solved((shares[:, :, None] * betas).sum(axis=0) / size, (shares[:, :, None] * errors).sum(axis=0))
+
+
+def _shares(errors: FloatArray, ages: FloatArray) -> FloatArray:
+    """Weigh penalties by their held-out errors around each step ahead, shape (n penalties, n steps).
+
+    The loss is the mean root of the error, squared: quiet times have a say in it beside the restless ones.
+    """
+    loss = np.square(np.nansum(np.sqrt(np.abs(errors)) * ages, axis=2)) + 1e-12
+    relative = loss / loss.min(axis=0, keepdims=True)
+    kernel = np.ones(min(5, relative.shape[1])) / 5
+    around = np.stack([np.convolve(row, kernel, mode="same") for row in relative])
+    shares = (around / around.min(axis=0, keepdims=True)) ** -SHARPNESS
+    return np.asarray(shares / shares.sum(axis=0, keepdims=True), dtype=np.float64)
 
 
 def _stretches(count: int, gap: int) -> tuple[list[slice], list[list[int]]]:
@@ -141,10 +151,3 @@ def _trust(errors: FloatArray) -> FloatArray:
     off = np.abs(errors)
     usual = np.nanmedian(off, axis=1, keepdims=True)
     return np.where(np.isfinite(off), 1.0 / np.maximum(off / np.maximum(usual, 1e-12), 1.0), 0.0)
-
-
-def _smooth(loss: FloatArray) -> FloatArray:
-    """Average losses of shape (n penalties, n steps) over neighbouring steps, each as a share of its best."""
-    shares = loss / np.maximum(loss.min(axis=0, keepdims=True), 1e-12)
-    kernel = np.ones(min(5, shares.shape[1]))
-    return np.stack([np.convolve(row, kernel, mode="same") for row in shares])

@@ -12,9 +12,10 @@ from controlplane.forecast.backtest.members import MemberForecasts
 from controlplane.forecast.backtest.plan import Case, Plan
 from controlplane.forecast.combination import Present, combine
 from controlplane.forecast.ladder import allowed, measured, rung
+from controlplane.forecast.planned import planned_for
 from controlplane.forecast.quantiles import LEVELS
 from controlplane.forecast.registry import COMBINED
-from controlplane.forecast.series import FloatArray
+from controlplane.forecast.series import FloatArray, Window
 from controlplane.forecast.track import Track
 
 Found = Mapping[tuple[str, str], MemberForecasts]
@@ -56,18 +57,25 @@ def combined(cases: Sequence[Case], plan: Plan, members: Sequence[str], found: F
 def _at(cases: Sequence[Case], plan: Plan, tracks: Sequence[Track], index: int) -> FloatArray:
     """Combine at one origin of each series, counted from the end; shape (n, horizon, levels)."""
     origins = np.array([past.origins[index] for past in tracks])
-    windows = [case.window(plan.starts(len(case.series))[index], plan.history).series for case in cases]
+    windows = [case.window(plan.starts(len(case.series))[index], plan.history) for case in cases]
     pasts = [case.window(plan.starts(len(case.series))[index], None).series for case in cases]
     present = Present(
         members=tracks[0].members,
         forecasts=np.stack([past.forecasts[index] for past in tracks]),
         origins=origins,
-        highest=np.array([_highest(window.values) for window in windows]),
-        upper=np.array([np.inf if window.upper is None else window.upper for window in windows]),
+        highest=np.array([_highest(window.series.values) for window in windows]),
+        upper=np.array([_upper(window) for window in windows]),
         allowed=allowed([rung(measured(past)) for past in pasts], tracks[0].members),
     )
     known = [past.known_at(int(origin)) for past, origin in zip(tracks, origins, strict=True)]
-    return combine(known, present).quantiles
+    quantiles = combine(known, present).quantiles
+    planned = [planned_for(*each) for each in zip(windows, quantiles, strict=True)]
+    return np.stack([each.quantiles for each in planned])
+
+
+def _upper(window: Window) -> float:
+    """Answer what no value exceeds."""
+    return np.inf if window.series.upper is None else window.series.upper
 
 
 def _highest(values: FloatArray) -> float:

@@ -163,10 +163,9 @@ def _bucket(
     # If nobody else is left, a poor member is better than none.
     out = np.where((dropped | poor).all(axis=1, keepdims=True), dropped, dropped | poor)
     weights = weighting.weigh(losses, past, rules)
-    chosen = weighting.without(weights.now, out, rules.pooled)
-    each = weighting.without(
-        np.where(past.usable, weights.each, 0.0), (chosen == 0)[:, None], chosen.shape[-1]
-    )
+    chosen = weighting.without(weights.now, out, rules.pooled, rules.equal_share)
+    unheard = ~past.usable | (chosen == 0)[:, None]
+    each = weighting.without(weights.each, unheard, len(members), rules.equal_share)
     pooled = _pooled(before, each, rules.pooled)
     simple = {
         members.index(name): mean_loss(past.forecasts[:, :, members.index(name)], past.actuals, past.known)

@@ -18,7 +18,7 @@ from controlplane.forecast.series import FloatArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """Weights that sum to one over the members, or are all zero.
+    """Weights in any unit, all above zero; `without` makes them sum to one.
 
     Attributes:
         now: Shape (n, m).
@@ -54,43 +54,49 @@ def weigh(losses: FloatArray, past: Past, rules: Rules) -> Weights:
         past: One horizon bucket.
         rules: Constants.
     """
-    total = losses.sum(axis=1)
-    own = _relative(total)
-    weight = past.count[:, None]
-    shared = (own * weight).sum(axis=0) / (past.count.sum() + rules.equal_prior)
+    total, heard = losses.sum(axis=1), np.asarray(past.usable.any(axis=1))
+    own = _relative(total, heard)
+    weight = np.where(heard, past.count[:, None], 0.0)
+    shared = (own * weight).sum(axis=0) / (weight.sum(axis=0) + rules.equal_prior)
     others = np.maximum(past.count - 1.0, 0.0)[:, None, None]
     return Weights(
-        _weights(own, shared, weight, rules),
-        _weights(_relative(total[:, None] - losses), shared, others, rules),
+        _weights(own, shared, past.count[:, None], rules),
+        _weights(_relative(total[:, None] - losses, heard[:, None]), shared, others, rules),
     )
 
 
-def without(weights: FloatArray, dropped: NDArray[np.bool_], keep: int) -> FloatArray:
-    """Answer weights of the heaviest `keep` members that are not dropped, summing to one where any is left.
+def without(weights: FloatArray, dropped: NDArray[np.bool_], keep: int, equal: float) -> FloatArray:
+    """Answer weights of the heaviest members that are not dropped, summing to one where any is left.
 
     Args:
         weights: Shape (..., m).
         dropped: Broadcast against it.
         keep: How many; ties may keep more.
+        equal: The share that is spread equally over those who are not dropped.
     """
-    left = np.where(dropped, 0.0, weights)
+    alive = ~np.broadcast_to(dropped, weights.shape)
+    left = _to_one(np.where(alive, weights, 0.0))
+    left = np.where(alive, (1.0 - equal) * left + equal * _to_one(alive.astype(np.float64)), 0.0)
     if keep < left.shape[-1]:
         least = np.sort(left, axis=-1)[..., -keep][..., None]
         left = np.where(left >= least, left, 0.0)
-    total = left.sum(axis=-1, keepdims=True)
-    return left / np.where(total > 0, total, 1.0)
+    return _to_one(left)
 
 
-def _relative(total: FloatArray) -> FloatArray:
-    """Answer logarithms of losses against their geometric mean over the members."""
-    logs = np.log(np.maximum(total, LEAST))
-    centred: FloatArray = logs - logs.mean(axis=-1, keepdims=True)
-    return centred
+def _to_one(weights: FloatArray) -> FloatArray:
+    total = weights.sum(axis=-1, keepdims=True)
+    share: FloatArray = weights / np.where(total > 0, total, 1.0)
+    return share
+
+
+def _relative(total: FloatArray, heard: NDArray[np.bool_]) -> FloatArray:
+    """Answer logarithms of losses against their mean over the members that were heard; 0 for the others."""
+    logs = np.where(heard, np.log(np.maximum(total, LEAST)), 0.0)
+    mean = logs.sum(axis=-1, keepdims=True) / np.maximum(heard.sum(axis=-1, keepdims=True), 1)
+    return np.where(heard, logs - mean, 0.0)
 
 
 def _weights(own: FloatArray, shared: FloatArray, count: FloatArray, rules: Rules) -> FloatArray:
     shrunk = (count * own + rules.weight_prior * shared) / (count + rules.weight_prior)
-    raw = np.exp(-rules.power * (shrunk - shrunk.min(axis=-1, keepdims=True)))
-    share = raw / raw.sum(axis=-1, keepdims=True)
-    mixed: FloatArray = (1.0 - rules.equal_share) * share + rules.equal_share / own.shape[-1]
-    return mixed
+    raw: FloatArray = np.exp(-rules.power * (shrunk - shrunk.min(axis=-1, keepdims=True)))
+    return raw

@@ -16,6 +16,9 @@ from controlplane.loops.forecast_jobs import ForecastJobsLoop
 from controlplane.loops.forecasting import ForecastLoop
 from enchain.process.clock import Clock
 
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""The models' libraries use every core they see; the services of this machine want some too."""
+
 
 def forecast_loops(
     demand: Demand, learned: Path, desk: Desk, *, clock: Clock, rng: Random
@@ -30,16 +33,14 @@ def forecast_loops(
         rng: Jitter.
     """
     shelf = Shelf(learned / "models")
-    # The models' libraries use every core they see; the services of this machine want some too.
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     forecasting = ForecastLoop(
         demand,
-        Worker("forecasts", clock, environment=threads),
+        Worker("forecasts", clock, environment=THREADS),
         shelf,
         Trackbook(learned / "tracks"),
         desk,
         clock=clock,
         rng=rng,
     )
-    jobs = ForecastJobsLoop(demand, Worker("jobs", clock, environment=threads), shelf, clock=clock, rng=rng)
+    jobs = ForecastJobsLoop(demand, Worker("jobs", clock, environment=THREADS), shelf, clock=clock, rng=rng)
     return forecasting, jobs

@@ -4,16 +4,19 @@ Only the leader's loops call it. It reads the history and the store and decides 
 put by hand and that cannot be read costs itself alone.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from controlplane.catalog.documents import readable, scan
 from controlplane.demand.measured import Demand, Freshness
-from controlplane.demand.signals import DemandKey, Signal
+from controlplane.demand.signals import DemandKey
 from controlplane.forecast.documents import event_of, forecast_id
+from controlplane.forecast.events.adjust import Cleaned, clean
+from controlplane.forecast.events.uplift import Learned
 from controlplane.forecast.grids import Grid
 from controlplane.forecast.peaks import PEAKS, Peak, peak_rates
 from controlplane.forecast.series import Event, FloatArray, Series, Window
@@ -33,13 +36,17 @@ class Input:
     Attributes:
         key: Which signal of which workload.
         grid: On which grid.
-        window: What models may know.
+        window: What is known, events and what they did included.
+        cleaned: What models may know: the same as if there had been no events, and none were planned.
+        learned: What past events did, by type.
         freshness: How fresh and whole it is.
     """
 
     key: DemandKey
     grid: Grid
     window: Window
+    cleaned: Window
+    learned: Mapping[str, Learned]
     freshness: Freshness
 
     @property
@@ -64,34 +71,23 @@ async def gather(demand: Demand, store: Store, grid: Grid, now: int) -> list[Inp
             key.workload, key.signal, grid.step_seconds, until, grid.window_seconds
         )
         if freshness.points:
-            window = _window(key, series, grid, events.get(key.workload, ()), peaks[key.workload])
-            inputs.append(Input(key, grid, window, freshness))
+            window = _window(series, grid, events.get(key.workload, ()), peaks[key.workload])
+            cleaned = await asyncio.to_thread(clean, window) if window.events else Cleaned(window, {})
+            inputs.append(Input(key, grid, window, cleaned.window, cleaned.learned, freshness))
     return inputs
 
 
-def _window(
-    key: DemandKey, series: Series, grid: Grid, events: Sequence[Event], peaks: Sequence[Peak]
-) -> Window:
+def _window(series: Series, grid: Grid, events: Sequence[Event], peaks: Sequence[Peak]) -> Window:
     """Put a window together. Stated peaks are rates of requests; other signals take their shape from them."""
     covariates: dict[str, FloatArray] = {}
     if peaks:
         covariates[PEAKS] = peak_rates(series, peaks, grid.horizon)
-    del key
     return Window(series, tuple(events), covariates)
 
 
 def learnable(inputs: Sequence[Input]) -> list[Window]:
     """Answer what global models may learn from: everything that is measured."""
-    return [each.window for each in inputs if np.isfinite(each.window.series.values).any()]
-
-
-def without(window: Window, steps: int) -> Window:
-    """Answer a window as it was so many steps ago."""
-    series = window.series
-    cut = max(0, len(series) - steps)
-    dropped = len(series) - cut
-    ahead = {name: array[: len(array) - dropped] for name, array in window.covariates.items()}
-    return replace(window, series=series.until(cut), covariates=ahead)
+    return [each.cleaned for each in inputs if np.isfinite(each.cleaned.series.values).any()]
 
 
 async def _events(store: Store) -> Mapping[str, tuple[Event, ...]]:
@@ -113,8 +109,3 @@ async def _peaks(store: Store) -> Mapping[str, tuple[Peak, ...]]:
         )
         for document in readable(workload_pb2.Workload, items)
     }
-
-
-def is_requests(each: Input) -> bool:
-    """Say whether it is a rate of requests, which stated peaks speak of directly."""
-    return each.key.signal is Signal.REQUESTS

@@ -11,9 +11,10 @@ from datetime import datetime
 import numpy as np
 
 from controlplane.catalog.documents import scan
+from controlplane.demand.signals import Signal
 from controlplane.forecast.accuracy import accuracy_message, judged
-from controlplane.forecast.assembly import present, shares, warnings_of
-from controlplane.forecast.combination import Combined, combine
+from controlplane.forecast.assembly import shares, warnings_of
+from controlplane.forecast.combination import Combined
 from controlplane.forecast.documents import Made, forecast_message
 from controlplane.forecast.drift import Drift, Seen, checked, kept, relative_loss, stability
 from controlplane.forecast.grids import Grid
@@ -25,6 +26,7 @@ from controlplane.forecast.series import FloatArray
 from controlplane.forecast.track import Track, empty
 from controlplane.forecast.trackbook import Trackbook
 from controlplane.forecast.worker.members import Members
+from controlplane.loops.forecast_combining import Combining
 from controlplane.loops.forecast_inputs import Input
 from enchain.chains.errors import OurError
 from enchain.chains.names import ForecastName
@@ -42,6 +44,10 @@ RUNGS = {
     "days": forecast_pb2.FORECAST_RUNG_DAYS,
     "weeks": forecast_pb2.FORECAST_RUNG_WEEKS,
 }
+
+PUBLISHED = "Published"
+"""In tracks, the forecast with what is planned taken in; `Combined` is the one without, and models are judged
+on demand out of which events were taken."""
 
 WRITES_MAX = 16
 """Forecasts written in one transaction: some 30 KB each with and without events."""
@@ -73,12 +79,14 @@ class Publisher:
     Args:
         store: Fenced.
         book: The tracks.
+        combining: Combines.
         clock: Time.
     """
 
-    def __init__(self, store: Store, book: Trackbook, clock: Clock) -> None:
+    def __init__(self, store: Store, book: Trackbook, combining: Combining, clock: Clock) -> None:
         self._store = store
         self._book = book
+        self._combining = combining
         self._clock = clock
         self._drifts: dict[str, Drift] = {}
 
@@ -87,36 +95,6 @@ class Publisher:
         return [
             frozenset(kept(self._drift(each), rung(measured(each.window.series)).models)) for each in inputs
         ]
-
-    def lacking(self, inputs: Sequence[Input]) -> list[int]:
-        """Answer which series have a day to look back on, and models that were never judged."""
-        return [
-            index
-            for index, each in enumerate(inputs)
-            if self._book.get(each.window.series.id) is None
-            and len(each.window.series) >= each.grid.back[0] + each.window.series.day
-        ]
-
-    def judge_past(self, inputs: Sequence[Input], arrays: Mapping[str, FloatArray], grid: Grid) -> None:
-        """Begin tracks with what the models would have forecast of the past. Blocks.
-
-        Args:
-            inputs: Those that lack a track.
-            arrays: `model@number of the origin`, shape (n, horizon, levels).
-            grid: Their grid.
-        """
-        for row, each in enumerate(inputs):
-            series = each.window.series
-            track = empty((), grid.step_seconds, grid.horizon)
-            for number, back in enumerate(grid.back):
-                suffix = f"@{number}"
-                found = {
-                    name.removesuffix(suffix): array[row]
-                    for name, array in arrays.items()
-                    if name.endswith(suffix)
-                }
-                track = track.with_origin(series.last - back * grid.step_seconds, found)
-            self._book.put(series.id, track.with_actuals(series))
 
     async def publish(
         self,
@@ -133,7 +111,8 @@ class Publisher:
             UnavailableError: The store is away.
         """
         now = self._clock.now()
-        written = await asyncio.to_thread(self._decide, inputs, members, allowed, versions, grid, now)
+        combined = await self._combining.combined(inputs, members.quantiles, allowed, grid)
+        written = await asyncio.to_thread(self._decide, inputs, members, combined, versions, now)
         puts = [*written.forecasts, *written.accuracies]
         for first in range(0, len(puts), WRITES_MAX):
             await self._store.commit(Txn(success=tuple(puts[first : first + WRITES_MAX])))
@@ -143,44 +122,36 @@ class Publisher:
         self,
         inputs: Sequence[Input],
         members: Members,
-        allowed: Sequence[frozenset[str]],
+        combined: Combined,
         versions: Mapping[str, str],
-        grid: Grid,
         now: datetime,
     ) -> Written:
         """Answer what to write. Blocks: it computes, and keeps tracks on disk."""
-        windows = [each.window for each in inputs]
-        tracks = [self._track(each, grid) for each in inputs]
-        combined = combine(tracks, present(windows, members.quantiles, grid.horizon, allowed))
         forecasts, accuracies = [], []
-        for row, (each, track) in enumerate(zip(inputs, tracks, strict=True)):
+        for row, each in enumerate(inputs):
             try:
-                message = self._message(each, combined, row, members, versions, now)
+                planned = _planned(each, combined.quantiles[row])
+                message = self._message(each, combined, row, planned, members, versions, now)
             except OurError as error:
                 _unusable.add(1, {"forecast": each.window.series.id})
                 _log.warning("forecast not published", forecast=each.window.series.id, fault=error.message)
                 continue
             forecasts.append(Put(keys.forecast(each.key.workload, each.forecast), encode(message)))
-            if self._keep(each, track, combined, row, members, grid):
+            if (track := self._kept(each, combined.quantiles[row], planned, row, members)) is not None:
                 self._check(each, track)
                 accuracies.append(self._accuracy(each, track, now))
         return Written(tuple(forecasts), tuple(accuracies))
-
-    def _track(self, each: Input, grid: Grid) -> Track:
-        known = self._book.get(each.window.series.id)
-        track = empty((), grid.step_seconds, grid.horizon) if known is None else known
-        return track.with_actuals(each.window.series)
 
     def _message(
         self,
         each: Input,
         combined: Combined,
         row: int,
+        planned: Planned,
         members: Members,
         versions: Mapping[str, str],
         now: datetime,
     ) -> forecast_pb2.Forecast:
-        planned = planned_for(each.window, combined.quantiles[row])
         data = each.freshness.message()
         stands = rung(measured(each.window.series))
         made = Made(
@@ -204,26 +175,34 @@ class Publisher:
         )
         return forecast_message(made)
 
-    def _keep(
-        self, each: Input, track: Track, combined: Combined, row: int, members: Members, grid: Grid
-    ) -> bool:
-        """Keep what the members forecast now and then, to be compared with what comes."""
-        last = each.window.series.last
-        if len(track) and last - track.origins[-1] < grid.keep_every * grid.step_seconds:
-            return False
+    def _kept(
+        self, each: Input, combined: FloatArray, planned: Planned, row: int, members: Members
+    ) -> Track | None:
+        """Keep what the members forecast now and then, to be compared with what comes.
+
+        Returns:
+            The track as it was before, with all that has come since; None where it is not yet time.
+        """
+        series, grid = each.cleaned.series, each.grid
+        entry = self._book.entry(series.id)
+        newest = None if entry is None else entry.newest
+        if newest is not None and series.last - newest < grid.keep_every * grid.step_seconds:
+            return None
+        known = self._book.get(series.id)
+        track = empty((), grid.step_seconds, grid.horizon) if known is None else known
+        track = track.with_actuals(series)
         found = {name: array[row] for name, array in members.quantiles.items()}
         whole = {name: one for name, one in found.items() if np.isfinite(one).all()}
-        self._book.put(
-            each.window.series.id, track.with_origin(last, {**whole, COMBINED: combined.quantiles[row]})
-        )
-        return True
+        whole |= {COMBINED: combined, PUBLISHED: planned.quantiles}
+        self._book.put(series.id, track.with_origin(series.last, whole))
+        return track
 
     def _drift(self, each: Input) -> Drift:
         return self._drifts.get(each.window.series.id, Drift())
 
     def _check(self, each: Input, track: Track) -> None:
         """See whether the models of a series are still to be believed."""
-        series = each.window.series
+        series = each.cleaned.series
         relative, origins = relative_loss(track, COMBINED)
         days = series.values[-series.day :], series.values[: -series.day]
         seen = Seen(relative, origins, stability(*days))
@@ -234,7 +213,8 @@ class Publisher:
 
     def _accuracy(self, each: Input, track: Track, now: datetime) -> Put:
         name = ForecastName(each.key.workload, each.forecast)
-        found = judged(track, seasonal_error(each.window.series))
+        names = [name for name in track.members if name != PUBLISHED]
+        found = judged(track, seasonal_error(each.cleaned.series), names)
         message = accuracy_message(name.accuracy, found, _drifted(self._drift(each)))
         message.update_time.FromDatetime(now)
         for model in message.models:
@@ -255,6 +235,12 @@ class Publisher:
                 workload, _, forecast = item.key.removeprefix(prefix).partition("/")
                 if workload not in alive and forecast.endswith(f"-{grid.id}"):
                     await self._store.commit(Txn(success=(Delete(item.key),)))
+
+
+def _planned(each: Input, quantiles: FloatArray) -> Planned:
+    """Take in what is planned. Stated peaks speak of requests, and of nothing else."""
+    peaks = each.key.signal is Signal.REQUESTS and rung(measured(each.window.series)).peaks
+    return planned_for(each.window, quantiles, each.learned, peaks=peaks)
 
 
 def _effects(each: Input, planned: Planned) -> list[forecast_pb2.EventEffect]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from controlplane.demand.measured import Demand
 from controlplane.forecast.documents import Made, demand_message, forecast_message, signal_and_step
-from controlplane.forecast.registry import COMBINED
 from controlplane.forecast.track import Track
 from controlplane.forecast.trackbook import Trackbook
 from controlplane.loops.forecast_inputs import SETTLE_SECONDS
+from controlplane.loops.forecast_publishing import PUBLISHED
 from enchain.chains.names import ForecastName
 from enchain.process.clock import Clock
 from enchain.v1 import forecast_pb2
@@ -50,11 +50,11 @@ class LeaderWork:
 
 
 def past_forecasts(name: ForecastName, track: Track, *, since: int) -> list[forecast_pb2.Forecast]:
-    """Answer the newest combined forecasts of a track from a time on, oldest first."""
-    if COMBINED not in track.members:
+    """Answer the newest published forecasts of a track from a time on, oldest first."""
+    if PUBLISHED not in track.members:
         return []
     signal, step_seconds = signal_and_step(name)
-    place = track.members.index(COMBINED)
+    place = track.members.index(PUBLISHED)
     found = [
         Made(
             workload=name.workload,

@@ -9,7 +9,7 @@ memory or on disk may be lost at any time: it costs days of observation, never c
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from controlplane.demand.measured import Demand
@@ -22,7 +22,10 @@ from controlplane.forecast.trackbook import Trackbook
 from controlplane.forecast.worker.client import Worker, reason_of
 from controlplane.forecast.worker.members import Asker, Members
 from controlplane.forecast.worker.wire import windows_out
+from controlplane.loops.forecast_asked import SEED, Asked
+from controlplane.loops.forecast_combining import Combining
 from controlplane.loops.forecast_inputs import SETTLE_SECONDS, Input, gather
+from controlplane.loops.forecast_past import LookingBack
 from controlplane.loops.forecast_publishing import Publisher
 from controlplane.loops.forecast_work import LeaderWork
 from controlplane.loops.leadership import LeadershipLostError
@@ -42,13 +45,13 @@ BUDGET_SECONDS_HERE = 5.0
 DEADLINE_SECONDS = 240.0
 """A worker that takes longer is ended: the next refresh of the fine grid would wait for it."""
 
-SEED = 20_260
-"""Of all randomness in forecasting, so that a forecast can be made again."""
-
 _log = get_logger(__name__)
 _meter = meter(__name__)
 _refreshes = _meter.create_counter("enchain.forecast.refreshes", "{refresh}", "Refreshes by outcome.")
 _seconds = _meter.create_histogram("enchain.forecast.refresh_time", "s", "What a refresh took, by grid.")
+_unjudged = _meter.create_gauge(
+    "enchain.forecast.unjudged_series", "{series}", "Series with models that were never judged."
+)
 _pending = _meter.create_gauge("enchain.forecast.pending_fits", "{fit}", "Fits that are due.")
 
 
@@ -83,6 +86,7 @@ class ForecastLoop:
         self._shelf = shelf
         self._book = book
         self._desk = desk
+        self._past = LookingBack(worker, book, monotonic=time.monotonic)
         self._clock = clock
         self._rng = rng
         self._here = {
@@ -91,7 +95,7 @@ class ForecastLoop:
 
     async def run(self, store: Store) -> None:
         """Refresh each grid when its time has come, for ever."""
-        publisher = Publisher(store, self._book, self._clock)
+        publisher = self.publisher(store)
         due = dict.fromkeys(GRIDS, 0.0)
         failures = 0
         with self._desk.taken(LeaderWork(self._demand, self._book, self._clock)):
@@ -99,7 +103,7 @@ class ForecastLoop:
                 while True:
                     now = self._clock.now().timestamp()
                     for grid in [each for each, when in due.items() if when <= now]:
-                        well = await self._refresh(store, grid, publisher)
+                        well = await self.refresh(store, grid, publisher)
                         failures = 0 if well else failures + 1
                         due[grid] = _next(grid, now) if well else now + full_jitter(failures, self._rng)
                     wait = min(due.values()) - self._clock.now().timestamp()
@@ -107,7 +111,11 @@ class ForecastLoop:
             finally:
                 await self._worker.close()
 
-    async def _refresh(self, store: Store, grid: Grid, publisher: Publisher) -> bool:
+    def publisher(self, store: Store) -> Publisher:
+        """Answer what publishes the forecasts of one term."""
+        return Publisher(store, self._book, Combining(self._worker, self._book), self._clock)
+
+    async def refresh(self, store: Store, grid: Grid, publisher: Publisher) -> bool:
         """Refresh all forecasts of a grid; false where the store or the history did not let it."""
         began = self._clock.monotonic()
         try:
@@ -125,7 +133,7 @@ class ForecastLoop:
         return True
 
     async def _forecast(self, inputs: Sequence[Input], grid: Grid, publisher: Publisher) -> None:
-        windows = [each.window for each in inputs]
+        windows = [each.cleaned for each in inputs]
         allowed = publisher.allowed(inputs)
         wanted = {
             name: indices
@@ -133,78 +141,36 @@ class ForecastLoop:
             if (indices := [index for index, some in enumerate(allowed) if name in some])
         }
         in_use = await asyncio.to_thread(self._in_use, grid)
-        members = await self._ask(windows, wanted, in_use, grid)
-        if lacking := publisher.lacking(inputs):
-            await self._look_back(inputs, lacking, wanted, in_use, grid, publisher)
+        asked = Asked(wanted, {name: str(each.path) for name, each in in_use.items()})
+        members = await self._ask(windows, asked, grid)
         _pending.set(members.pending, {"grid": grid.id})
+        waiting = await self._past.look_back(inputs, members, asked, grid)
+        _unjudged.set(waiting, {"grid": grid.id})
         versions = {name: each.version for name, each in in_use.items()}
         await publisher.publish(inputs, members, allowed, versions, grid)
 
-    async def _ask(
-        self,
-        windows: Sequence[Window],
-        wanted: Mapping[str, Sequence[int]],
-        in_use: Mapping[str, InUse],
-        grid: Grid,
-    ) -> Members:
+    async def _ask(self, windows: Sequence[Window], asked: Asked, grid: Grid) -> Members:
         """Ask the worker; where it is down, the models that can forecast here."""
         said, arrays = windows_out(windows)
-        body = {**_asked(wanted, in_use, grid, BUDGET_SECONDS), "windows": said}
+        body = {**asked.body(grid, BUDGET_SECONDS), "windows": said}
         try:
             answer = await self._worker.ask("forecast", body, arrays, deadline_seconds=DEADLINE_SECONDS)
         except EnchainError as error:
             reason = reason_of(error)
             _log.warning("forecasting without the worker", grid=grid.id, reason=reason, fault=error.message)
-            light = {name: indices for name, indices in wanted.items() if name in registry.LIGHT}
+            light = {name: indices for name, indices in asked.wanted.items() if name in registry.LIGHT}
             members = await asyncio.to_thread(
                 self._here[grid.id].ask, windows, light, {}, BUDGET_SECONDS_HERE
             )
-            members.failures |= {name: (reason, "") for name in wanted if name not in light}
+            members.failures |= {name: (reason, "") for name in asked.wanted if name not in light}
             return members
         failures = {name: (str(why[0]), str(why[1])) for name, why in answer.body["failures"].items()}
         seconds = {name: float(took) for name, took in answer.body["seconds"].items()}
         return Members(dict(answer.arrays), failures, seconds, int(answer.body["pending"]))
 
-    async def _look_back(
-        self,
-        inputs: Sequence[Input],
-        lacking: Sequence[int],
-        wanted: Mapping[str, Sequence[int]],
-        in_use: Mapping[str, InUse],
-        grid: Grid,
-        publisher: Publisher,
-    ) -> None:
-        """Forecast the past of series whose models were never judged: weights need something to go by."""
-        windows = [inputs[index].window for index in lacking]
-        place = {index: number for number, index in enumerate(lacking)}
-        theirs = {name: [place[i] for i in indices if i in place] for name, indices in wanted.items()}
-        theirs = {name: indices for name, indices in theirs.items() if indices}
-        said, arrays = windows_out(windows)
-        body = {**_asked(theirs, in_use, grid, BUDGET_SECONDS), "windows": said, "back": list(grid.back)}
-        try:
-            answer = await self._worker.ask("rolling", body, arrays, deadline_seconds=DEADLINE_SECONDS)
-        except EnchainError as error:
-            _log.warning("past not forecast", grid=grid.id, reason=reason_of(error), fault=error.message)
-            return
-        await asyncio.to_thread(
-            publisher.judge_past, [inputs[index] for index in lacking], answer.arrays, grid
-        )
-
     def _in_use(self, grid: Grid) -> dict[str, InUse]:
         found = {name: self._shelf.in_use(grid.id, name) for name in registry.GLOBAL}
         return {name: each for name, each in found.items() if each is not None}
-
-
-def _asked(
-    wanted: Mapping[str, Sequence[int]], in_use: Mapping[str, InUse], grid: Grid, budget: float
-) -> dict[str, object]:
-    return {
-        "horizon": grid.horizon,
-        "seed": SEED,
-        "wanted": {name: list(indices) for name, indices in wanted.items()},
-        "artifacts": {name: str(each.path) for name, each in in_use.items()},
-        "budget": budget,
-    }
 
 
 def _next(grid: Grid, now: float) -> float:

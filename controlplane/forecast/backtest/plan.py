@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from controlplane.forecast.events.adjust import clean
 from controlplane.forecast.series import DAY, HOUR, MINUTE, WEEK, Event, FloatArray, Series, Window
 
 FREQUENCIES = {"5min": 5 * MINUTE, "1h": HOUR}
@@ -135,6 +136,11 @@ class Case:
         past = self.series.until(start)
         return Window(past if history is None else past.newest(history), self.events)
 
+    def shown(self, start: int, history: int | None) -> Window:
+        """Answer what models are shown of that: demand out of which past events were taken."""
+        window = self.window(start, history)
+        return clean(window).window if window.events else window
+
     def actuals(self, starts: Sequence[int], horizon: int) -> FloatArray:
         """Answer what came, shape (len(starts), horizon)."""
         return np.stack([self.series.values[start : start + horizon] for start in starts])
@@ -172,5 +178,5 @@ def learnable(cases: Sequence[Case], first: dict[str, int]) -> list[Window]:
     windows = []
     for case in cases:
         length = (cut[case.source] - case.series.start) // case.series.step_seconds
-        windows.append(case.window(max(0, length), None))
+        windows.append(case.shown(max(0, length), None))
     return windows

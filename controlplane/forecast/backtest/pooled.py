@@ -11,6 +11,7 @@ import numpy as np
 from controlplane.forecast.backtest.members import MemberForecasts
 from controlplane.forecast.backtest.plan import Case, Plan
 from controlplane.forecast.combination import Present, combine
+from controlplane.forecast.events.adjust import Cleaned, clean
 from controlplane.forecast.ladder import allowed, measured, rung
 from controlplane.forecast.planned import planned_for
 from controlplane.forecast.quantiles import LEVELS
@@ -67,10 +68,23 @@ def _at(cases: Sequence[Case], plan: Plan, tracks: Sequence[Track], index: int) 
         upper=np.array([_upper(window) for window in windows]),
         allowed=allowed([rung(measured(past)) for past in pasts], tracks[0].members),
     )
-    known = [past.known_at(int(origin)) for past, origin in zip(tracks, origins, strict=True)]
+    # Members forecast demand without events, and are judged on that; what is planned is put on afterwards.
+    cleaned = [clean(window) if window.events else Cleaned(window, {}) for window in windows]
+    known = [
+        _known(past, int(origin), each.window)
+        for past, origin, each in zip(tracks, origins, cleaned, strict=True)
+    ]
     quantiles = combine(known, present).quantiles
-    planned = [planned_for(*each) for each in zip(windows, quantiles, strict=True)]
+    planned = [
+        planned_for(window, made, each.learned, peaks=False)
+        for window, made, each in zip(windows, quantiles, cleaned, strict=True)
+    ]
     return np.stack([each.quantiles for each in planned])
+
+
+def _known(past: Track, origin: int, cleaned: Window) -> Track:
+    """Answer what was known of a track at an origin, events taken out of what came."""
+    return past.known_at(origin).with_actuals(cleaned.series)
 
 
 def _upper(window: Window) -> float:

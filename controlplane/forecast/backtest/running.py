@@ -80,7 +80,7 @@ def _locally(model: Forecaster, case: Case, plan: Plan, failures: list[str]) -> 
     starts = plan.starts(len(case.series))
     answers = _nothing(len(starts), plan)
     for index, start in enumerate(starts):
-        window = case.window(start, plan.history)
+        window = case.shown(start, plan.history)
         try:
             fitted = model.fit([window], horizon=plan.horizon, seed=plan.seed)
             answer = fitted.forecast([window], plan.horizon)[0]
@@ -141,7 +141,7 @@ def _forecast_all(
     cases = [task.cases[index] for index in places]
     starts = [task.plan.starts(len(case.series)) for case in cases]
     windows = [
-        case.window(each[at], task.plan.history)
+        case.shown(each[at], task.plan.history)
         for case, each, at in zip(cases, starts, places.values(), strict=True)
     ]
     try:

@@ -1,4 +1,4 @@
-"""What a worker does: forecast, forecast the past, train. Called by the worker's process alone.
+"""What a worker does: forecast, forecast the past, combine, train. Called by the worker's process alone.
 
 Each task takes a frame's body and arrays and answers the same. Models are imported when they are first asked
 for, never before.
@@ -11,6 +11,7 @@ from typing import Any
 from controlplane.forecast.port import Fitted, Told
 from controlplane.forecast.series import FloatArray, Window
 from controlplane.forecast.worker.backtesting import backtest
+from controlplane.forecast.worker.combining import answered
 from controlplane.forecast.worker.frames import Frame
 from controlplane.forecast.worker.members import Asker, Members
 from controlplane.forecast.worker.training import load_learned, train
@@ -43,6 +44,7 @@ class Tasks:
             "rolling": self._rolling,
             "train": self._train,
             "backtest": self._backtest,
+            "combine": lambda body, windows, _: answered(body, windows, dict(frame.arrays)),
         }
         if frame.kind not in tasks:
             raise OurError(f"the worker knows no task {frame.kind}", reason="UNKNOWN_TASK")

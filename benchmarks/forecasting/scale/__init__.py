@@ -1,0 +1,1 @@
+"""What forecasting costs with many series: the parts of `benchmarks.forecasting.refresh`."""

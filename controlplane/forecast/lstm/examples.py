@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controlplane.forecast.features.candidates import candidates, targets
+from controlplane.forecast.features.candidates import NAMES, Candidates, candidates, targets
 from controlplane.forecast.features.inputs import (
     CHANNELS,
     ENCODED,
@@ -22,12 +22,24 @@ from controlplane.forecast.features.inputs import (
 )
 from controlplane.forecast.features.track import IntArray, Track
 from controlplane.forecast.lstm.covariates import covariates
+from controlplane.forecast.models.ridge import Said
 from controlplane.forecast.series import FloatArray, Window
 
 Narrow = NDArray[np.float32]
 
-WIDTH = len(FEATURES) + len(VOLATILITY)
-"""Features of a step ahead: the shared ones, and the logarithms of how restless the series is."""
+CANDIDATES = (*NAMES, "ridge")
+"""What the gate chooses from, in its order."""
+
+COLUMNS = (
+    *CANDIDATES,
+    *FEATURES[len(NAMES) :],
+    *(f"log_{name}" for name in VOLATILITY),
+    "ridge_scale",
+    "knows_ridge",
+)
+"""What the decoder reads of a step ahead, in its order."""
+
+WIDTH = len(COLUMNS)
 
 BOUND = 12.0
 """Inputs are cut here: asinh of 12 scales is 3.2, so only broken series reach it."""
@@ -64,7 +76,9 @@ class Examples:
         return self.centre[..., None] + self.scale[..., None] * np.sinh(outputs)
 
 
-def of_window(window: Window, track: Track, origins: IntArray, horizon: int) -> Examples:
+def of_window(
+    window: Window, track: Track, origins: IntArray, horizon: int, ridge: Said | None = None
+) -> Examples:
     """Answer stretches of one series.
 
     Args:
@@ -72,21 +86,44 @@ def of_window(window: Window, track: Track, origins: IntArray, horizon: int) -> 
         track: The same series, prepared.
         origins: Shape (n,); none before the first value.
         horizon: Steps ahead.
+        ridge: What the series' ridge says of each origin; where it says nothing, short means and profile
+            take its place and a feature says so.
     """
     found = candidates(track, origins, horizon)
     scale = scales(track, origins)[:, None]
     centre = found.of("mean12")[:, :1]
-    ahead = decoder(track, origins, found, centre, scale, covariates(window, horizon))
+    shared = decoder(track, origins, found, centre, scale, covariates(window, horizon))
     first = FEATURES.index(VOLATILITY[0])
-    restless = np.log(np.sinh(ahead[:, :, first : first + len(VOLATILITY)]) + 1e-3)
-    every = np.clip(np.concatenate([ahead, restless], axis=-1), -BOUND, BOUND)
+    restless = np.log(np.sinh(shared[:, :, first : first + len(VOLATILITY)]) + 1e-3)
+    said, size, known = _ridge(found, scale, ridge)
+    compact = np.arcsinh((said - centre) / scale)
+    parts = [
+        shared[:, :, : len(NAMES)],
+        compact[..., None],
+        shared[:, :, len(NAMES) :],
+        restless,
+        size[..., None],
+        known[..., None],
+    ]
     return Examples(
         np.clip(encoder(track, origins, scale[:, 0]), -BOUND, BOUND).astype(np.float32),
-        every.astype(np.float32),
+        np.clip(np.concatenate(parts, axis=-1), -BOUND, BOUND).astype(np.float32),
         centre,
         scale,
         targets(track, origins, horizon),
     )
+
+
+def _ridge(
+    found: Candidates, scale: FloatArray, ridge: Said | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Answer centre, logarithm of the scale and whether there is a ridge, each of shape (n, horizon)."""
+    instead = 0.5 * (found.of("mean3") + found.of("profile+"))
+    if ridge is None:
+        return instead, np.zeros(instead.shape), np.zeros(instead.shape)
+    there = np.isfinite(ridge.centre) & np.isfinite(ridge.scale)
+    size = np.log(np.maximum(np.where(there, ridge.scale, scale) / scale, 1e-3))
+    return np.where(there, ridge.centre, instead), size, there.astype(np.float64)
 
 
 def joined(parts: Sequence[Examples], horizon: int) -> Examples:

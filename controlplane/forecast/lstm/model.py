@@ -13,6 +13,7 @@ import numpy as np
 from controlplane.forecast.features.track import Track
 from controlplane.forecast.gaps import known
 from controlplane.forecast.lstm.examples import Examples, joined, of_window
+from controlplane.forecast.lstm.ridges import Ridges
 from controlplane.forecast.lstm.settings import Settings
 from controlplane.forecast.lstm.training import Trained, train
 from controlplane.forecast.port import Told, silent
@@ -39,6 +40,7 @@ class FittedLstm:
         step_seconds: The grid that they learned on.
         horizon: The furthest step ahead that they learned.
         trained: How each training went.
+        ridges: Those of the series, kept between calls.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class FittedLstm:
     step_seconds: int
     horizon: int
     trained: tuple[Trained, ...] = ()
+    ridges: Ridges = field(default_factory=Ridges)
 
     def forecast(self, windows: Sequence[Window], horizon: int) -> FloatArray:
         """See the port."""
@@ -53,12 +56,18 @@ class FittedLstm:
         asked = [place for place, window in enumerate(windows) if known(window.series) >= NEEDS]
         if not self.networks or not asked:
             return answers
-        parts = [_newest(windows[place], horizon) for place in asked]
+        parts = [self._newest(windows[place], horizon) for place in asked]
         quantiles = self._quantiles(joined(parts, horizon))
         for place, told in zip(asked, quantiles, strict=True):
             if np.isfinite(told).all():
                 answers[place] = bounded(ordered(told), 0.0, _upper(windows[place].series))
         return answers
+
+    def _newest(self, window: Window, horizon: int) -> Examples:
+        """Answer the one stretch that begins at a window's end."""
+        track = Track.of(window.series)
+        said = self.ridges.said(window.series, track, horizon) if self.settings.ridge else None
+        return of_window(window, track, np.array([len(window.series) - 1], dtype=np.int64), horizon, said)
 
     def _quantiles(self, examples: Examples) -> FloatArray:
         """Answer the networks' mean, shape (n, horizon, levels), in the units of the series."""
@@ -92,12 +101,6 @@ class Lstm:
         return FittedLstm(
             self.settings, tuple(made.network for made in trained), step, horizon, tuple(trained)
         )
-
-
-def _newest(window: Window, horizon: int) -> Examples:
-    """Answer the one stretch that begins at a window's end."""
-    track = Track.of(window.series)
-    return of_window(window, track, np.array([len(window.series) - 1], dtype=np.int64), horizon)
 
 
 def _predicted(network: Any, examples: Examples, first: int) -> FloatArray:

@@ -6,9 +6,9 @@ scale, so that one network serves series of any unit.
 
 from typing import Any
 
-from controlplane.forecast.features.candidates import NAMES
 from controlplane.forecast.features.inputs import CHANNELS, ENCODED
 from controlplane.forecast.lstm.backend import keras
+from controlplane.forecast.lstm.examples import CANDIDATES
 from controlplane.forecast.lstm.layers import GatedCentre, MonotoneQuantiles
 from controlplane.forecast.lstm.settings import Settings
 
@@ -19,7 +19,7 @@ def network(settings: Settings, features: int) -> Any:
     """Build an untrained network.
 
     Inputs are `past` (n, ENCODED, len(CHANNELS)) and `ahead` (n, horizon, features), of which the first
-    len(NAMES) are the candidates; it answers (n, horizon, len(LEVELS)). The LSTM's arguments are those
+    len(CANDIDATES) are the candidates; it answers (n, horizon, len(LEVELS)). The LSTM's arguments are those
     that cuDNN takes.
 
     Args:
@@ -36,6 +36,6 @@ def network(settings: Settings, features: int) -> Any:
     first = layers.Dropout(settings.dropout)(first)
     second = layers.Dense(settings.width, activation="gelu", name="second")(first)
     second = layers.Dropout(settings.dropout)(layers.Add()([first, second]))
-    centre = GatedCentre(len(NAMES), settings.residual, name="centre")([second, ahead])
+    centre = GatedCentre(len(CANDIDATES), settings.residual, name="centre")([second, ahead])
     quantiles = MonotoneQuantiles(name="quantiles")([second, centre])
     return keras.Model({"past": past, "ahead": ahead}, quantiles, name="quantile_lstm")

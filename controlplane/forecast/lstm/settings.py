@@ -16,8 +16,11 @@ class Settings:
         width: Width of the decoder's layers.
         dropout: Share of activations left out while training.
         residual: How far the centre may leave the candidates' mixture, in compressed scales.
+        ridge: Whether each series' ridge is among the candidates.
         seeds: How many networks are trained; forecasts are their mean.
-        per_series: Stretches drawn from each series.
+        per_series: Stretches drawn from each series, and
+        most: from all of them together, which bounds time and memory.
+        mixtures: How many made-up series are learned from beside each real one.
         epochs: Most passes over them.
         patience: Passes without a better held-out loss before it stops.
         batch: Stretches a step.
@@ -25,7 +28,10 @@ class Settings:
         decay: Weight decay.
         near: Steps ahead that weigh more, and
         near_weight: how much more.
+        balance: How far series that are hard to forecast are kept from drowning the others: the power of the
+            best candidate's error by which a series' loss is divided.
         held_out: Share of each series' end that the stopping is judged on.
+        cold_share: Share of the stretches that are learned from without a ridge, as new series are served.
         event_share: Share of the stretches that are given a made-up event.
         event_dropout: Share of the stretches whose covariates are hidden.
     """
@@ -34,19 +40,24 @@ class Settings:
     width: int = 96
     dropout: float = 0.1
     residual: float = 0.3
+    ridge: bool = True
     seeds: int = 2
     per_series: int = 1500
+    most: int = 30_000
+    mixtures: float = 1.0
     epochs: int = 6
-    patience: int = 2
+    patience: int = 3
     batch: int = 256
-    rate: float = 2e-3
+    rate: float = 4e-3
     decay: float = 1e-3
     near: int = 12
     near_weight: float = 1.8
+    balance: float = 1.0
     held_out: float = 0.08
+    cold_share: float = 0.15
     event_share: float = 0.1
     event_dropout: float = 0.1
 
 
-TINY = Settings(units=8, width=16, seeds=1, per_series=120, epochs=3, batch=32, rate=1e-2)
+TINY = Settings(units=8, width=16, seeds=1, per_series=120, mixtures=0, epochs=3, batch=32, rate=1e-2)
 """Trains in a few seconds and forecasts badly: for tests of all but accuracy."""

@@ -11,19 +11,33 @@ from typing import Any
 
 import numpy as np
 
-from controlplane.forecast.features.inputs import COVARIATES, FEATURES
+from controlplane.forecast.features.inputs import COVARIATES
 from controlplane.forecast.features.sampling import eligible
 from controlplane.forecast.features.track import Track
 from controlplane.forecast.lstm.backend import keras
-from controlplane.forecast.lstm.examples import WIDTH, Examples, joined, of_window
+from controlplane.forecast.lstm.examples import (
+    CANDIDATES,
+    COLUMNS,
+    WIDTH,
+    Examples,
+    Narrow,
+    joined,
+    of_window,
+)
 from controlplane.forecast.lstm.layers import PinballLoss
+from controlplane.forecast.lstm.mixing import mixtures
 from controlplane.forecast.lstm.network import network
+from controlplane.forecast.lstm.ridges import HeldOut, held_out
 from controlplane.forecast.lstm.settings import Settings
+from controlplane.forecast.models.ridge import Said
 from controlplane.forecast.port import Told
 from controlplane.forecast.series import Window
 
 FEWEST_HELD_OUT = 20
 """With fewer held-out stretches a series is learned from to its end."""
+
+LEAST_ERROR = 0.15
+"""No series counts as easier to forecast than this."""
 
 MOST_HELD_OUT = 120
 """More of one series tell nothing new."""
@@ -62,11 +76,15 @@ def train(
     """
     keras.utils.set_random_seed(seed % 2**32)
     rng = np.random.default_rng(seed)
+    each = settings.most // max(1, round(len(windows) * (1 + settings.mixtures)))
+    settings = replace(settings, per_series=max(1, min(settings.per_series, each)))
     parts = [_split(window, horizon, settings, rng) for window in windows]
+    parts += _made_up(windows, horizon, settings, rng)
     learned = joined([part for part, _ in parts], horizon)
     held = joined([part for _, part in parts], horizon)
     if not len(learned):
         return None
+    weights, held_weights = _weights(parts, settings)
     learned = with_events(learned, settings, rng)
     made = network(settings, WIDTH)
     batches = math.ceil(len(learned) / settings.batch)
@@ -82,7 +100,10 @@ def train(
     history = made.fit(
         {"past": learned.past, "ahead": learned.ahead},
         learned.compressed(),
-        validation_data=({"past": held.past, "ahead": held.ahead}, held.compressed()) if len(held) else None,
+        sample_weight=weights,
+        validation_data=({"past": held.past, "ahead": held.ahead}, held.compressed(), held_weights)
+        if len(held)
+        else None,
         batch_size=settings.batch,
         epochs=settings.epochs,
         callbacks=[_Telling(told, settings.epochs), *_stopping(held, settings)],
@@ -117,22 +138,79 @@ def _stopping(held: Examples, settings: Settings) -> list[Any]:
     return [keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)]
 
 
+def _made_up(
+    windows: Sequence[Window], horizon: int, settings: Settings, rng: np.random.Generator
+) -> list[tuple[Examples, Examples]]:
+    """Draw stretches of mixtures of the series, all before what is held out."""
+    early = [
+        replace(each, series=each.series.until(int(len(each.series) * (1 - settings.held_out))))
+        for each in windows
+    ]
+    mixed = mixtures(early, round(settings.mixtures * len(windows)), rng)
+    return [_split(each, horizon, replace(settings, held_out=0.0), rng) for each in mixed]
+
+
+def _weights(parts: Sequence[tuple[Examples, Examples]], settings: Settings) -> tuple[Narrow, Narrow]:
+    """Answer the weights of all stretches, learned and held out: alike within a series, 1 in the mean.
+
+    A series weighs the less, the more even its best candidate is off. Held-out ones do so in full: what is to
+    fall is the mean over series of each one's loss against a simple forecast, and a tail that nobody could
+    have foreseen must not decide when to stop.
+    """
+    return _alike([part for part, _ in parts], settings.balance), _alike([part for _, part in parts], 1.0)
+
+
+def _alike(parts: Sequence[Examples], power: float) -> Narrow:
+    raw = [max(_error(part), LEAST_ERROR) ** -power for part in parts]
+    weights = np.repeat(raw, [len(part) for part in parts])
+    return (weights / weights.mean()).astype(np.float32) if len(weights) else weights.astype(np.float32)
+
+
+def _error(part: Examples) -> float:
+    """Answer how far the best candidate is off on average, compressed; 1 where nothing was drawn."""
+    if not len(part):
+        return 1.0
+    apart = np.abs(part.ahead[:, :, : len(CANDIDATES)] - part.compressed()[:, :, None])
+    return float(np.nanmean(apart, axis=(0, 1)).min())
+
+
 def _split(
     window: Window, horizon: int, settings: Settings, rng: np.random.Generator
 ) -> tuple[Examples, Examples]:
     """Draw the stretches of one series that are learned from, and those that are held out."""
     track = Track.of(window.series)
-    origins = eligible(track, horizon)
     cut = int(len(track.values) * (1 - settings.held_out))
-    held, past = origins[origins >= cut], origins[origins + horizon < cut]
-    if len(held) < FEWEST_HELD_OUT or not len(past):
-        held, past = origins[:0], origins
-    drawn = [
-        np.sort(rng.choice(some, count, replace=False)) if len(some) > count else some
-        for some, count in ((past, settings.per_series), (held, MOST_HELD_OUT))
-    ]
-    learned, stopping = (of_window(window, track, some, horizon) for some in drawn)
-    return learned, stopping
+    sources = held_out(window.series, horizon) if settings.ridge else []
+    cold = eligible(track, horizon)
+    possible = [(each.origins, each) for each in sources] + [(cold, None)]
+    tail = sources[0].origins if sources else cold
+    stops = int((tail >= cut).sum()) >= FEWEST_HELD_OUT and bool((cold + horizon < cut).any())
+    learned: list[Examples] = []
+    stopping: list[Examples] = []
+    for origins, source in possible:
+        share = (
+            1.0
+            if not sources
+            else settings.cold_share
+            if source is None
+            else _share(source, sources, settings)
+        )
+        early = np.flatnonzero(origins + horizon < cut) if stops else np.arange(len(origins))
+        late = np.flatnonzero(origins >= cut) if stops and (source is not None or not sources) else early[:0]
+        for places, count, into in (
+            (early, round(settings.per_series * share), learned),
+            (late, MOST_HELD_OUT, stopping),
+        ):
+            some = np.sort(rng.choice(places, count, replace=False)) if len(places) > count else places
+            said = None if source is None else Said(source.said.centre[some], source.said.scale[some])
+            if len(some):
+                into.append(of_window(window, track, origins[some], horizon, said))
+    return joined(learned, horizon), joined(stopping, horizon)
+
+
+def _share(source: HeldOut, sources: Sequence[HeldOut], settings: Settings) -> float:
+    """Answer which share of a series' stretches comes from one segment."""
+    return (1 - settings.cold_share) * len(source.origins) / sum(len(each.origins) for each in sources)
 
 
 def with_events(learned: Examples, settings: Settings, rng: np.random.Generator) -> Examples:
@@ -142,7 +220,7 @@ def with_events(learned: Examples, settings: Settings, rng: np.random.Generator)
     covariates, so that the network does without.
     """
     count, horizon = learned.wanted.shape
-    column = FEATURES.index("event")
+    column = COLUMNS.index("event")
     ahead, wanted = learned.ahead.copy(), learned.wanted.copy()
     for place in np.flatnonzero(rng.random(count) < settings.event_share):
         first = int(rng.integers(0, horizon))
@@ -152,5 +230,5 @@ def with_events(learned: Examples, settings: Settings, rng: np.random.Generator)
         ahead[place, first:stop, column] = uplift + rng.normal(0.0, 0.1)
     hidden = rng.random(count) < settings.event_dropout
     for name in COVARIATES:
-        ahead[hidden, :, FEATURES.index(name)] = 0.0
+        ahead[hidden, :, COLUMNS.index(name)] = 0.0
     return replace(learned, ahead=ahead, wanted=wanted)

@@ -6,10 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from controlplane.forecast.features.inputs import FEATURES
 from controlplane.forecast.features.track import Track
 from controlplane.forecast.lstm.covariates import UNSTATED, covariates
-from controlplane.forecast.lstm.examples import Examples, joined, of_window
+from controlplane.forecast.lstm.examples import COLUMNS, Examples, joined, of_window
 from controlplane.forecast.lstm.settings import Settings
 from controlplane.forecast.lstm.training import with_events
 from controlplane.forecast.series import HOUR, Event, FloatArray, Window
@@ -76,7 +75,7 @@ def test_events_and_peaks_become_covariates(waves: list[Window]) -> None:
     assert found["peak"][-4:].tolist() == [0, 0, 0.5, 1]
     assert set(found) == {"event", "peak", "holiday"}
     features = stretches(window, [len(series) - 1]).ahead
-    np.testing.assert_allclose(features[0, :, FEATURES.index("event")], expected, atol=1e-6)
+    np.testing.assert_allclose(features[0, :, COLUMNS.index("event")], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
@@ -86,9 +85,9 @@ def test_made_up_events_multiply_what_came_and_say_so(waves: list[Window], share
 
     after = with_events(before, settings, np.random.default_rng(0))
 
-    column = after.ahead[:, :, FEATURES.index("event")]
+    column = after.ahead[:, :, COLUMNS.index("event")]
     uplift = np.log(after.wanted / before.wanted)
     assert ((column != 0).any(axis=1) == bool(share)).all()
     assert (np.abs(uplift - column)[column != 0] < 0.6).all()
     assert (uplift[column == 0] == 0).all()
-    assert before.ahead[:, :, FEATURES.index("event")].max() == 0
+    assert before.ahead[:, :, COLUMNS.index("event")].max() == 0

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controlplane.forecast.features.candidates import NAMES
 from controlplane.forecast.features.inputs import CHANNELS, ENCODED
 from controlplane.forecast.lstm.backend import keras
-from controlplane.forecast.lstm.examples import WIDTH
+from controlplane.forecast.lstm.examples import CANDIDATES, WIDTH
 from controlplane.forecast.lstm.layers import GatedCentre, MonotoneQuantiles, PinballLoss
 from controlplane.forecast.lstm.network import network
 from controlplane.forecast.lstm.settings import Settings
@@ -26,9 +25,9 @@ def inputs(count: int = 3, horizon: int = 5) -> dict[str, np.ndarray]:
 def test_an_untrained_gate_is_the_mean_of_the_candidates() -> None:
     given = inputs()
 
-    centre = GatedCentre(len(NAMES), 0.3)([given["ahead"], given["ahead"]])
+    centre = GatedCentre(len(CANDIDATES), 0.3)([given["ahead"], given["ahead"]])
 
-    expected = given["ahead"][..., : len(NAMES)].mean(axis=-1, keepdims=True)
+    expected = given["ahead"][..., : len(CANDIDATES)].mean(axis=-1, keepdims=True)
     np.testing.assert_allclose(np.asarray(centre), expected, rtol=1e-5, atol=1e-6)
 
 

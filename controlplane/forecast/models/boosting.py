@@ -105,10 +105,10 @@ class Boosting:
         rows, ridges = [], {}
         for place, window in enumerate(windows):
             told(0.3 * place / len(windows), f"features of {window.series.id}")
-            rows += list(rows_of(window, horizon, each, rng))
-            lesson = learn(Track.of(recent(window.series)), horizon)
-            if lesson is not None:
-                ridges[window.series.id] = lesson.learned
+            drawn, learned = rows_of(window, horizon, each, rng)
+            rows += drawn
+            if learned is not None:
+                ridges[window.series.id] = learned
         if not rows:
             return FittedBoosting((), ridges, horizon)
         boosters = grow(joined(rows), seed, lambda share: told(0.3 + 0.7 * share, "growing trees"))

@@ -15,7 +15,7 @@ from controlplane.forecast.features.candidates import Candidates, candidates, ta
 from controlplane.forecast.features.inputs import FEATURES, decoder, scales
 from controlplane.forecast.features.sampling import eligible
 from controlplane.forecast.features.track import IntArray, Track
-from controlplane.forecast.models.ridge import Learned, learn, recent, say
+from controlplane.forecast.models.ridge import Learned, Lesson, learn, recent, say
 from controlplane.forecast.models.ridge_spread import clues_of, quantiles_at, scale_at
 from controlplane.forecast.series import DAY, FloatArray, Window
 
@@ -34,7 +34,19 @@ TAIL = 0.15
 NEAR, NEAR_WEIGHT = 12, 1.5
 """Steps that near count so much more."""
 
-COLUMNS = (*FEATURES, "ridge_scale", "ridge_q10", "ridge_q50", "ridge_q90", "ridge")
+LEFT_OUT = ("day_sin", "day_cos")
+"""Features that the trees do not see: the hour in UTC says where a service runs, not when it is used."""
+
+SEEN = [place for place, name in enumerate(FEATURES) if name not in LEFT_OUT]
+
+COLUMNS = (
+    *(FEATURES[place] for place in SEEN),
+    "ridge_scale",
+    "ridge_q10",
+    "ridge_q50",
+    "ridge_q90",
+    "ridge",
+)
 """What the trees see, in their order."""
 
 
@@ -82,9 +94,9 @@ def inputs(
     covariates: Mapping[str, FloatArray],
 ) -> NDArray[np.float32]:
     """Answer what the trees see, shape (n origins, horizon, len(COLUMNS))."""
-    features = decoder(track, origins, found, placed.centre, placed.scale, covariates)
+    features = decoder(track, origins, found, placed.centre, placed.scale, covariates)[:, :, SEEN]
     count, horizon = placed.centre.shape
-    more = np.zeros((count, horizon, len(COLUMNS) - len(FEATURES)))
+    more = np.zeros((count, horizon, len(COLUMNS) - len(SEEN)))
     more[:, :, 0] = np.log(placed.scale / scales(track, origins)[:, None])
     if learned is not None:
         steps = np.arange(1, horizon + 1, dtype=np.int64)
@@ -106,19 +118,25 @@ def cold(track: Track, origins: IntArray, found: Candidates) -> Placed:
     return Placed(centre, scale)
 
 
-def rows_of(window: Window, horizon: int, count: int, rng: np.random.Generator) -> Iterator[Rows]:
-    """Draw about `count` rows of one series."""
+def rows_of(
+    window: Window, horizon: int, count: int, rng: np.random.Generator
+) -> tuple[list[Rows], Learned | None]:
+    """Draw about `count` rows of one series; answer them, and the ridge of its newest stretch."""
+    rows: list[Rows] = []
+    newest: Learned | None = None
     stretches = list(_stretches(window, horizon))
     each = max(1, count // max(1, len(stretches)))
     for place, stretch in enumerate(stretches):
         track = Track.of(stretch.series)
         least = int(each * COLD_SHARE)
-        taught = _warm_rows(track, stretch, horizon, each - least, rng, newest=place == 0)
-        if taught is not None:
-            yield taught
-        untaught = _cold_rows(stretch, horizon, least if taught is not None else each, rng)
+        lesson = learn(track, horizon)
+        if lesson is not None:
+            newest = lesson.learned if place == 0 else newest
+            rows.append(_warm_rows(track, stretch, horizon, lesson, each - least, rng, newest=place == 0))
+        untaught = _cold_rows(stretch, horizon, least if lesson is not None else each, rng)
         if untaught is not None:
-            yield untaught
+            rows.append(untaught)
+    return rows, newest
 
 
 def _stretches(window: Window, horizon: int) -> Iterator[Window]:
@@ -138,15 +156,13 @@ def _warm_rows(
     track: Track,
     window: Window,
     horizon: int,
+    lesson: Lesson,
     count: int,
     rng: np.random.Generator,
     *,
     newest: bool,
-) -> Rows | None:
-    """Draw rows that have a ridge; None where the stretch is too short for one."""
-    lesson = learn(track, horizon)
-    if lesson is None:
-        return None
+) -> Rows:
+    """Draw rows that have a ridge, placed by what it said without having seen them."""
     learned, steps = lesson.learned, lesson.learned.at
     chosen = _some(len(lesson.origins), max(24, count // 12), rng)
     origins = lesson.origins[chosen]

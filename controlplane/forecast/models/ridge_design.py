@@ -18,7 +18,10 @@ WIDTHS = (1, 3, 12, 48)
 LAGGED = ("day_smooth", "two_days", "week", "weeks")
 """Candidates that are held against the profile."""
 
-COLUMNS = 3 * len(WIDTHS) + len(LAGGED) + 1
+BROAD = 3
+"""Lagged means that span an hour before and after: the profile's, yesterday's and last week's."""
+
+COLUMNS = 3 * len(WIDTHS) + len(LAGGED) + BROAD + 1
 """How many regressors there are; the last is the constant."""
 
 
@@ -56,6 +59,7 @@ def design(track: Track, origins: IntArray, horizon: int, at: IntArray) -> Desig
     columns = [
         *(np.broadcast_to(column, shape) for column in _errors(track, origins)),
         *(column.T for column in lagged),
+        *(column - (profile.T - track.level) for column in _broad(track, origins, at)),
         np.ones(shape),
     ]
     rows = np.stack(columns, axis=-1)
@@ -71,3 +75,20 @@ def _errors(track: Track, origins: IntArray) -> list[FloatArray]:
     daily = [recent[width] - track.recent(origins, width, day) for width in WIDTHS]
     weekly = [recent[width] - track.recent(origins, width, week) for width in WIDTHS]
     return [*usual, *daily, *weekly]
+
+
+def _broad(track: Track, origins: IntArray, at: IntArray) -> list[FloatArray]:
+    """Answer lagged means over a broad stretch of the day, each of shape (n steps, n), less the level.
+
+    Where values are noisy, an hour around a phase says more of it than the phase itself.
+    """
+    day, week = track.series.day, track.series.week
+    half = max(2, day // 24)
+    here = origins[None, :]
+    ahead = here + at[:, None]
+    daily, weekly = ahead - day * -(-at[:, None] // day), ahead - week * -(-at[:, None] // week)
+    return [
+        track.plain.daily_mean(daily - half, np.minimum(daily + half, here) + 1),
+        track.around(daily, half, here),
+        track.around(weekly, half, here),
+    ]

@@ -81,7 +81,8 @@ def test_nothing_to_learn_from_forecasts_nothing() -> None:
 
 
 def test_rows_are_finite_and_their_tail_is_newest() -> None:
-    rows = list(rows_of(wave("a", 24 * 40, 1), HORIZON, 1000, np.random.default_rng(0)))
+    rows, learned = rows_of(wave("a", 24 * 40, 1), HORIZON, 1000, np.random.default_rng(0))
+    assert learned is not None
     for part in rows:
         assert part.features.shape == (len(part.target), len(COLUMNS))
         assert np.isfinite(part.features).all()

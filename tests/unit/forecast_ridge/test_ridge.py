@@ -50,7 +50,7 @@ def test_outliers_of_the_past_move_it_little() -> None:
     dirty = Series("wave", 0, HOUR, clean.values.copy())
     dirty.values[np.arange(30, 900, 97)] = 5000.0
     moved = np.abs(forecast(dirty)[:, MEDIAN] - forecast(clean)[:, MEDIAN])
-    assert np.median(moved) < 2  # all but the steps at whose very hour the last week had an outlier
+    assert np.median(moved) < 4  # all but the steps at whose very hour the last week had an outlier
 
 
 def test_gaps_leave_it_whole() -> None:

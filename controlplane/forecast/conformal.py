@@ -23,6 +23,13 @@ SCORES: FloatArray = np.array([_NORMAL.inv_cdf(level) for level in LEVELS])
 
 _FINE: FloatArray = (np.arange(199) + 0.5) / 199
 _FINE_SCORES: FloatArray = np.array([_NORMAL.inv_cdf(level) for level in _FINE])
+_LEAST = 0.1
+"""Least sum of the distances of three levels from the median, over all series, in scores."""
+
+_GOLDEN = (5**0.5 - 1) / 2
+_TIE = 1e-4
+"""How near a quantile a value is equal to it, as a share of the 10-90 % band."""
+
 _WIDTHS: FloatArray = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
 _LOW, _HIGH, _TAIL = 2, 10, 0.1
 _FADE: FloatArray = np.minimum(np.abs(SCORES) / SCORES[_HIGH], 1.0) ** 2
@@ -57,13 +64,40 @@ def score(pooled: FloatArray, past: Past) -> Scored:
     """
     counts = past.known & np.isfinite(pooled).all(axis=-1)
     safe = np.where(counts[..., None], pooled, 0.0)
-    scores = np.where(counts, to_scores(safe, past.actuals, past.scale[:, None, None]), 0.0)
+    scale = past.scale[:, None, None]
+    found = _spread_ties(to_scores(safe, past.actuals, scale), safe, past.actuals, scale)
+    scores = np.where(counts, found, 0.0)
     steps = np.maximum(counts.sum(axis=-1, keepdims=True), 1)
     weights = np.where(counts, past.age[..., None] / steps, 0.0)
     total = weights.sum(axis=(1, 2), keepdims=True)
     weights *= past.count[:, None, None] / np.where(total > 0, total, 1.0)
     n = len(scores)
     return Scored(scores.reshape(n, -1), weights.reshape(n, -1), scores.shape[-1])
+
+
+def _spread_ties(
+    scores: FloatArray, quantiles: FloatArray, values: FloatArray, scale: FloatArray
+) -> FloatArray:
+    """Answer scores in which a value that several quantiles are equal to lies anywhere among them.
+
+    Where the pool gives a value, such as 0, a probability of its own, that value says no more than that its
+    level is one of those. It gets one by a sequence that fills them evenly (of the golden ratio), so that
+    idle series do not make busy ones look too wide, and the same call gives the same answer.
+
+    Args:
+        scores: Shape (n, k, steps).
+        quantiles: Shape (n, k, steps, levels).
+        values: Like the scores.
+        scale: Broadcast against them.
+    """
+    band = quantiles[..., _HIGH] - quantiles[..., _LOW]
+    tied = np.abs(quantiles - values[..., None]) <= (_TIE * (band + scale / 10))[..., None]
+    first, last = tied.argmax(axis=-1), len(LEVELS) - 1 - tied[..., ::-1].argmax(axis=-1)
+    low = np.where(first > 0, LEVELS[first], 0.0)
+    high = np.where(last < len(LEVELS) - 1, LEVELS[last], 1.0)
+    place = np.arange(scores.shape[1] * scores.shape[2]).reshape(scores.shape[1:])
+    level = low + (high - low) * (place * _GOLDEN % 1.0)
+    return np.where(tied.sum(axis=-1) > 1, np.interp(level, _FINE, _FINE_SCORES), scores)
 
 
 def calibration(scored: Scored, count: FloatArray, rules: Rules) -> FloatArray:
@@ -104,8 +138,12 @@ def _widths(
     own = weighted_quantiles(scored.scores, scored.weights, _WIDTHS)
     shared = np.interp(_WIDTHS, LEVELS, shape)
     middle, half = shape[MEDIAN], len(_WIDTHS) // 2
-    above = np.maximum((own[:, half:] - middle).sum(axis=-1), 0.0) / (shared[half:] - middle).sum()
-    below = np.maximum((middle - own[:, :half]).sum(axis=-1), 0.0) / (middle - shared[:half]).sum()
+    above = np.maximum((own[:, half:] - middle).sum(axis=-1), 0.0) / max(
+        float((shared[half:] - middle).sum()), _LEAST
+    )
+    below = np.maximum((middle - own[:, :half]).sum(axis=-1), 0.0) / max(
+        float((middle - shared[:half]).sum()), _LEAST
+    )
     heard = scored.weights.sum(axis=-1) > 0
     trust = np.where(heard, count, 0.0)
     limit = np.log(rules.widest)

@@ -20,6 +20,10 @@ _WORDS = {
 }
 
 
+_WORTH_SAYING = 0.005
+"""Least share handed over that is told."""
+
+
 def explained(
     members: tuple[str, ...],
     buckets: tuple[int, ...],
@@ -78,7 +82,7 @@ def _guarded(
 ) -> list[Note]:
     said = []
     for bucket, found in enumerate(guards):
-        if found.share[row] > 0:
+        if found.share[row] >= _WORTH_SAYING:
             simple = members[int(found.member[row])]
             words = (
                 f"At steps {_steps(buckets, bucket)} the pool lost {found.ratio[row]:.2f} times as much as "

@@ -3,10 +3,10 @@
 A failure prints the example and a blob that reproduces it; `pytest --hypothesis-seed` repeats a whole run.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -39,32 +39,63 @@ def quantiles(draw: st.DrawFn, rows: int = 1) -> FloatArray:
     return found
 
 
-@st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[Track], Present]:
-    """Answer tracks of unlike length with gaps, and what is forecast now; wild, flat and missing members."""
-    random = np.random.default_rng(draw(seeds))
-    n, m = draw(st.integers(1, 3)), draw(st.integers(1, len(MEMBERS)))
-    size = draw(st.sampled_from([0.0, 1e-6, 1.0, 1e9]))
-    heavy = draw(st.floats(0.1, 3))
-    missing, gaps = draw(st.floats(0, 0.4)), draw(st.floats(0, 0.9))
-    origins = [draw(st.integers(0, 7)) for _ in range(n)]
-    members = MEMBERS[:m]
+@dataclass(frozen=True)
+class Recipe:
+    """What a world is made by: short to print, and enough to make it again.
 
-    def forecasts(*shape: int) -> FloatArray:
-        made = size * np.sort(random.lognormal(0, heavy, (*shape, HORIZON, len(LEVELS))), axis=-1)
-        made[random.random(shape) < missing] = np.nan
+    Attributes:
+        seed: All randomness comes from it.
+        origins: Of each series, how many.
+        spacing: Steps between them.
+        members: How many.
+        size: Of the values.
+        heavy: How heavy their tail is.
+        missing: Share of forecasts that are not there.
+        gaps: Share of actuals that are not there.
+    """
+
+    seed: int
+    origins: tuple[int, ...]
+    spacing: int
+    members: int
+    size: float
+    heavy: float
+    missing: float
+    gaps: float
+
+    def made(self) -> tuple[list[Track], Present]:
+        """Answer tracks of unlike length with gaps, and what is forecast now; some wild, some missing."""
+        random = np.random.default_rng(self.seed)
+        n, members = len(self.origins), MEMBERS[: self.members]
+        tracks = []
+        for count in self.origins:
+            actuals = self.size * random.lognormal(0, self.heavy, (count, HORIZON))
+            actuals[random.random(actuals.shape) < self.gaps] = np.nan
+            times = np.arange(count, dtype=np.int64) * STEP * self.spacing
+            tracks.append(Track(members, STEP, times, self._forecasts(random, count), actuals))
+        now = np.array([track.origins.max(initial=0) + STEP * HORIZON for track in tracks], dtype=np.int64)
+        upper = np.where(random.random(n) < 0.5, self.size * 2, np.inf)
+        return tracks, Present(members, self._forecasts(random, n), now, np.full(n, self.size * 3), upper)
+
+    def _forecasts(self, random: np.random.Generator, rows: int) -> FloatArray:
+        shape = (rows, self.members)
+        made = self.size * np.sort(random.lognormal(0, self.heavy, (*shape, HORIZON, len(LEVELS))), axis=-1)
+        made[random.random(shape) < self.missing] = np.nan
         made[random.random(shape) < 0.1] *= 1e5
         return np.asarray(made)
 
-    tracks = []
-    for count in origins:
-        actuals = size * random.lognormal(0, heavy, (count, HORIZON))
-        actuals[random.random(actuals.shape) < gaps] = np.nan
-        times = np.arange(count, dtype=np.int64) * STEP * draw(st.integers(1, 2 * HORIZON))
-        tracks.append(Track(members, STEP, times, forecasts(count, m), actuals))
-    now = np.array([track.origins.max(initial=0) + STEP * HORIZON for track in tracks], dtype=np.int64)
-    upper = np.where(random.random(n) < 0.5, size * 2, np.inf)
-    return tracks, Present(members, forecasts(n, m), now, np.full(n, size * 3), upper)
+
+worlds = st.builds(
+    Recipe,
+    seed=seeds,
+    origins=st.lists(st.integers(0, 7), min_size=1, max_size=3).map(tuple),
+    spacing=st.integers(1, 2 * HORIZON),
+    members=st.integers(1, len(MEMBERS)),
+    size=st.sampled_from([0.0, 1e-6, 1.0, 1e9]),
+    heavy=st.floats(0.1, 3),
+    missing=st.sampled_from([0.0, 0.2, 0.4]),
+    gaps=st.floats(0, 0.9),
+)
 
 
 def whole(present: Present) -> NDArray[np.bool_]:
@@ -78,9 +109,9 @@ def alike(one: FloatArray, other: FloatArray) -> bool:
 
 
 @EVERY
-@given(worlds())
-def test_quantiles_never_cross_and_stay_within_bounds(made: tuple[list[Track], Present]) -> None:
-    tracks, present = made
+@given(worlds)
+def test_quantiles_never_cross_and_stay_within_bounds(recipe: Recipe) -> None:
+    tracks, present = recipe.made()
     answer = combine(tracks, present)
     some = whole(present).any(axis=1)
     assert np.isfinite(answer.quantiles[some]).all()
@@ -92,9 +123,9 @@ def test_quantiles_never_cross_and_stay_within_bounds(made: tuple[list[Track], P
 
 
 @EVERY
-@given(worlds())
-def test_weights_sum_to_one_and_no_missing_member_has_any(made: tuple[list[Track], Present]) -> None:
-    tracks, present = made
+@given(worlds)
+def test_weights_sum_to_one_and_no_missing_member_has_any(recipe: Recipe) -> None:
+    tracks, present = recipe.made()
     answer = combine(tracks, present)
     there = whole(present)
     total = answer.weights.sum(axis=-1)
@@ -107,11 +138,9 @@ def test_weights_sum_to_one_and_no_missing_member_has_any(made: tuple[list[Track
 
 
 @EVERY
-@given(worlds(), seeds)
-def test_the_order_of_series_and_members_changes_nothing(
-    made: tuple[list[Track], Present], seed: int
-) -> None:
-    tracks, present = made
+@given(worlds, seeds)
+def test_the_order_of_series_and_members_changes_nothing(recipe: Recipe, seed: int) -> None:
+    tracks, present = recipe.made()
     random = np.random.default_rng(seed)
     rows, columns = (random.permutation(count) for count in present.forecasts.shape[:2])
     answer = combine(tracks, present)
@@ -130,9 +159,9 @@ def test_the_order_of_series_and_members_changes_nothing(
 
 
 @EVERY
-@given(worlds(), seeds)
-def test_nothing_is_learned_from_what_came_later(made: tuple[list[Track], Present], seed: int) -> None:
-    tracks, present = made
+@given(worlds, seeds)
+def test_nothing_is_learned_from_what_came_later(recipe: Recipe, seed: int) -> None:
+    tracks, present = recipe.made()
     random = np.random.default_rng(seed)
     other = []
     for each, now in zip(tracks, present.origins, strict=True):
@@ -147,9 +176,9 @@ def test_nothing_is_learned_from_what_came_later(made: tuple[list[Track], Presen
 
 
 @EVERY
-@given(worlds())
-def test_a_member_that_forecasts_nothing_does_not_matter(made: tuple[list[Track], Present]) -> None:
-    tracks, present = made
+@given(worlds)
+def test_a_member_that_forecasts_nothing_does_not_matter(recipe: Recipe) -> None:
+    tracks, present = recipe.made()
     n, _, horizon, levels = present.forecasts.shape
     nothing = np.full((n, 1, horizon, levels), np.nan)
     with_it = replace(
@@ -162,21 +191,24 @@ def test_a_member_that_forecasts_nothing_does_not_matter(made: tuple[list[Track]
 
 
 @EVERY
-@given(worlds(), st.integers(0, 3))
-def test_a_better_member_gets_no_less_weight(made: tuple[list[Track], Present], which: int) -> None:
-    tracks, present = made
-    assume(len(present.members) > 1)
+@given(worlds, st.integers(0, 3))
+def test_a_better_member_gets_no_less_weight(recipe: Recipe, which: int) -> None:
+    tracks, present = replace(recipe, missing=0.0, members=max(recipe.members, 2)).made()
     index = 1 + which % (len(present.members) - 1)
-    before = combine(tracks, present).weights[:, :, index]
+    # Actuals lie within the bounds, or being right would not help.
+    present = replace(
+        present, upper=np.full_like(present.upper, np.inf), highest=np.full_like(present.upper, np.inf)
+    )
+    # The guard aside: it hands over less to a simple model the better the pool around it gets.
+    rules = replace(RULES, guard_slope=1e12)
+    before = combine(tracks, present, rules).weights[:, :, index]
     better = []
     for each in tracks:
         forecasts = each.forecasts.copy()
-        there = np.isfinite(forecasts[:, index]).all(axis=(1, 2))
         truth = np.where(np.isfinite(each.actuals), each.actuals, forecasts[:, index, :, 6])
-        forecasts[there, index] = truth[there][..., None]
+        forecasts[:, index] = truth[..., None]
         better.append(replace(each, forecasts=forecasts))
-    assume(all(np.isfinite(each.forecasts).all() for each in tracks))
-    assert (combine(better, present).weights[:, :, index] >= before - 1e-9).all()
+    assert (combine(better, present, rules).weights[:, :, index] >= before - 1e-9).all()
 
 
 @EVERY
@@ -209,11 +241,11 @@ def test_stretching_keeps_the_median_and_the_order(one: FloatArray, factor: floa
 @EVERY
 @given(quantiles(), arrays.arrays(np.float64, 4, elements=st.floats(-4, 4)), st.floats(1e-3, 1e6))
 def test_scores_and_values_undo_each_other(one: FloatArray, scores: FloatArray, scale: float) -> None:
-    assume(float(one.max()) <= 1e6 * scale)
+    scale = max(scale, 1e-6 * float(one.max()))
     size = np.array([scale])
     found = conformal.from_scores(one, np.sort(scores)[None], size)
     back = np.array([conformal.to_scores(one[0], value, size[0]) for value in found[0]])
-    assert (np.diff(found, axis=-1) >= 0).all()
+    assert (np.diff(found, axis=-1) >= -1e-9 * (scale + float(np.abs(found).max()))).all()
     # A value keeps 52 bits: far from 0 and within a narrow step a score keeps fewer.
     width = conformal.FLOOR * (float(one[0, 10] - one[0, 2]) + scale / 10)
     slack = 1e-6 + 1e-14 * max(float(one.max()), float(np.abs(found).max())) / width
@@ -221,9 +253,9 @@ def test_scores_and_values_undo_each_other(one: FloatArray, scores: FloatArray, 
 
 
 @EVERY
-@given(worlds())
-def test_a_track_survives_storage(made: tuple[list[Track], Present]) -> None:
-    for each in made[0]:
+@given(worlds)
+def test_a_track_survives_storage(recipe: Recipe) -> None:
+    for each in recipe.made()[0]:
         read = track.from_bytes(each.to_bytes())
         assert read.members == each.members
         assert np.array_equal(read.origins, each.origins)
@@ -232,10 +264,9 @@ def test_a_track_survives_storage(made: tuple[list[Track], Present]) -> None:
 
 
 @EVERY
-@given(worlds(), st.sampled_from([0.5, 3.0, 1000.0]))
-def test_the_unit_does_not_matter(made: tuple[list[Track], Present], factor: float) -> None:
-    tracks, present = made
-    assume(present.highest.max() > 1e-3)
+@given(worlds, st.sampled_from([0.5, 3.0, 1000.0]))
+def test_the_unit_does_not_matter(recipe: Recipe, factor: float) -> None:
+    tracks, present = replace(recipe, size=max(recipe.size, 1.0)).made()
     other = [
         replace(each, forecasts=factor * each.forecasts, actuals=factor * each.actuals) for each in tracks
     ]

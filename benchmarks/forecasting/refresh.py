@@ -114,6 +114,8 @@ async def _refreshed(leading: Leading, kind: str) -> Refresh:
     said = ", ".join(f"{name} {wall:.1f} s" for name, wall in parts.items())
     models = {name: round(took, 2) for each in refresh.asked[:1] for name, took in each.seconds.items()}
     _tell(f"{kind}: {refresh.wall:.1f} s ({said}), CPU {refresh.cpu:.1f} s; {models}")
+    for name, why in {name: why for each in refresh.asked for name, why in each.failures.items()}.items():
+        _tell(f"  {name} failed: {' '.join(why)}")
     return refresh
 
 

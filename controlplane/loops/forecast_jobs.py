@@ -90,9 +90,10 @@ class ForecastJobsLoop:
                 wake.set()
 
     async def _run_all(self, store: Store, runs: JobRuns) -> None:
-        """Run what waits until nothing does."""
+        """Run what waits until nothing does; then the worker ends, which has learned in gigabytes."""
         while waiting := await runs.waiting():
             await self._run_one(store, runs, waiting[0])
+        await self._worker.close()
 
     async def _run_one(self, store: Store, runs: JobRuns, job: Job) -> None:
         """Run a job to its end, whatever that is."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class Asked:
         cpu: Seconds of CPU of the worker.
         seconds: By model, as the worker told.
         pending: Fits that were left undone.
+        failures: By model that failed: reason and words.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Asked:
     cpu: float
     seconds: Mapping[str, float] = field(default_factory=dict)
     pending: int = 0
+    failures: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class TimedWorker(Worker):
@@ -63,7 +65,7 @@ class TimedWorker(Worker):
         wall, cpu = time.perf_counter() - began, cpu_seconds(self.pid) - used
         seconds, pending = answer.body.get("seconds", {}), int(answer.body.get("pending", 0))
         if isinstance(seconds, dict):
-            self.asked.append(Asked(kind, wall, cpu, seconds, pending))
+            self.asked.append(Asked(kind, wall, cpu, seconds, pending, answer.body.get("failures", {})))
         return answer
 
     def taken(self) -> list[Asked]:

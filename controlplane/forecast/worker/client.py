@@ -27,6 +27,9 @@ MODULE = "controlplane.forecast.worker.main"
 BACKOFF_SECONDS = 1.0
 BACKOFF_SECONDS_MAX = 60.0
 
+PIPE_SECONDS = 5.0
+"""How long the end of a killed worker's pipe is waited for: a tool that left its group may hold it open."""
+
 _log = get_logger(__name__)
 _starts = meter(__name__).create_counter(
     "enchain.forecast.worker_starts", "{process}", "Worker processes started."
@@ -160,7 +163,21 @@ class Worker:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.shield(process.wait())
+        await asyncio.shield(_ended(process))
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait for a killed process and the ends of its pipes: else they stay open until they are collected."""
+    await process.wait()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    with contextlib.suppress(OSError):
+        await process.stdin.wait_closed()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PIPE_SECONDS):
+            while await process.stdout.read(2**16):
+                pass
 
 
 def reason_of(error: EnchainError) -> str:

@@ -88,6 +88,8 @@ class Lstm:
 
     def fit(self, windows: Sequence[Window], *, horizon: int, seed: int, told: Told = silent) -> FittedLstm:
         """Train as many networks as the settings say; see the port."""
+        step = windows[0].series.step_seconds if windows else 0
+        settings = self.settings.on(step)
         seeds = np.random.SeedSequence(seed).generate_state(self.settings.seeds)
         trained = []
         for place, each in enumerate(seeds):
@@ -95,12 +97,9 @@ class Lstm:
             def part(share: float, activity: str, place: int = place) -> None:
                 told((place + share) / len(seeds), f"network {place + 1} of {len(seeds)}: {activity}")
 
-            made = train(windows, horizon, int(each), self.settings, part)
+            made = train(windows, horizon, int(each), settings, part)
             trained += [made] if made else []
-        step = windows[0].series.step_seconds if windows else 0
-        return FittedLstm(
-            self.settings, tuple(made.network for made in trained), step, horizon, tuple(trained)
-        )
+        return FittedLstm(settings, tuple(made.network for made in trained), step, horizon, tuple(trained))
 
 
 def _predicted(network: Any, examples: Examples, first: int) -> FloatArray:

@@ -4,7 +4,13 @@ Everything in this room and the code that trains and saves call it. It imports n
 process may know the settings without TensorFlow.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from controlplane.forecast.series import HOUR
+
+COARSE = HOUR // 2
+"""From here on a day has few steps: on held-out time ridges helped there and mixtures did not; on finer grids
+it was the other way round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +22,11 @@ class Settings:
         width: Width of the decoder's layers.
         dropout: Share of activations left out while training.
         residual: How far the centre may leave the candidates' mixture, in compressed scales.
-        ridge: Whether each series' ridge is among the candidates.
+        ridge: Whether each series' ridge is among the candidates; None: on coarse grids alone, see `COARSE`.
         seeds: How many networks are trained; forecasts are their mean.
         per_series: Stretches drawn from each series, and
         most: from all of them together, which bounds time and memory.
-        mixtures: How many made-up series are learned from beside each real one.
+        mixtures: How many made-up series are learned from beside each real one; None: one on fine grids.
         epochs: Most passes over them.
         patience: Passes without a better held-out loss before it stops.
         batch: Stretches a step.
@@ -40,11 +46,11 @@ class Settings:
     width: int = 96
     dropout: float = 0.1
     residual: float = 0.3
-    ridge: bool = True
+    ridge: bool | None = None
     seeds: int = 2
     per_series: int = 1500
     most: int = 30_000
-    mixtures: float = 1.0
+    mixtures: float | None = None
     epochs: int = 6
     patience: int = 3
     batch: int = 256
@@ -57,6 +63,15 @@ class Settings:
     cold_share: float = 0.15
     event_share: float = 0.1
     event_dropout: float = 0.1
+
+    def on(self, step_seconds: int) -> "Settings":
+        """Answer the settings with what depends on the grid decided."""
+        coarse = step_seconds >= COARSE
+        return replace(
+            self,
+            ridge=coarse if self.ridge is None else self.ridge,
+            mixtures=float(not coarse) if self.mixtures is None else self.mixtures,
+        )
 
 
 TINY = Settings(units=8, width=16, seeds=1, per_series=120, mixtures=0, epochs=3, batch=32, rate=1e-2)

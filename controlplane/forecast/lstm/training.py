@@ -74,9 +74,10 @@ def train(
         settings: The network and its training.
         told: Progress.
     """
+    settings = settings.on(windows[0].series.step_seconds if windows else 0)
     keras.utils.set_random_seed(seed % 2**32)
     rng = np.random.default_rng(seed)
-    each = settings.most // max(1, round(len(windows) * (1 + settings.mixtures)))
+    each = settings.most // max(1, round(len(windows) * (1 + (settings.mixtures or 0))))
     settings = replace(settings, per_series=max(1, min(settings.per_series, each)))
     parts = [_split(window, horizon, settings, rng) for window in windows]
     parts += _made_up(windows, horizon, settings, rng)
@@ -146,7 +147,7 @@ def _made_up(
         replace(each, series=each.series.until(int(len(each.series) * (1 - settings.held_out))))
         for each in windows
     ]
-    mixed = mixtures(early, round(settings.mixtures * len(windows)), rng)
+    mixed = mixtures(early, round((settings.mixtures or 0) * len(windows)), rng)
     return [_split(each, horizon, replace(settings, held_out=0.0), rng) for each in mixed]
 
 

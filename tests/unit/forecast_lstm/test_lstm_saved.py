@@ -31,6 +31,7 @@ def test_it_forecasts_the_same_after_reading(place: Path, fitted: FittedLstm, wa
 
     np.testing.assert_array_equal(again.forecast(waves, 12), fitted.forecast(waves, 12))
     assert (again.settings, again.horizon, again.step_seconds) == (fitted.settings, 12, 3600)
+    assert fitted.settings.ridge
 
 
 def test_the_manifest_tells_of_the_training(place: Path, waves: list[Window]) -> None:

@@ -129,6 +129,8 @@ def test_a_bad_document_is_refused_where_it_is_wrong(
 def test_every_kind_of_thing_is_listed_in_every_form_and_described_whole(pages: Command) -> None:
     pages.here("provision", "pages", "-i", "name=listed", "--name", "listed", "-q")
     pages.here("switch", "pages", "default")
+    when = ("--start", "2030-01-01T09:00:00Z", "--end", "2030-01-01T18:00:00Z")
+    pages.here("events", "create", "pages", "launch", "--type", "campaign", *when)
     for kind in KINDS:
         listed = pages.here("get", kind, "-o", "json").json
         assert [entry for entry in listed if entry["name"]], kind

@@ -15,7 +15,9 @@ import lightgbm
 from controlplane.forecast import artifacts
 from controlplane.forecast.artifacts import Manifest
 from controlplane.forecast.models.boosting import FittedBoosting
+from controlplane.forecast.models.boosting_rows import COLUMNS
 from controlplane.forecast.quantiles import LEVELS
+from enchain.chains.errors import PreconditionError
 
 MODEL = "LightGBM"
 TREES = "trees.json"
@@ -70,4 +72,11 @@ def load(directory: Path) -> FittedBoosting:
         raise artifacts.damaged(directory, TREES, f"these are no trees: {error}") from error
     if len(boosters) != len(LEVELS):
         raise artifacts.damaged(directory, TREES, f"it has {len(boosters)} levels, not {len(LEVELS)}")
+    if wrong := {booster.num_feature() for booster in boosters} - {len(COLUMNS)}:
+        raise PreconditionError(
+            f"the trees in {directory} learned from {wrong} columns, and now there are {len(COLUMNS)}",
+            reason="OTHER_COLUMNS",
+            remedy="Train again.",
+            metadata={"directory": str(directory)},
+        )
     return FittedBoosting(boosters, {}, artifact.manifest.horizon)

@@ -1,4 +1,4 @@
-"""Which series are looked back for: those whose models were never judged, a few at a time."""
+"""Which series are looked back for: those with models never judged, a few at a time, never twice."""
 
 from collections.abc import Mapping
 from pathlib import Path

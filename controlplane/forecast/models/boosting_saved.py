@@ -64,10 +64,8 @@ def load(directory: Path) -> FittedBoosting:
     """
     artifact = artifacts.load(directory, MODEL)
     try:
-        boosters = tuple(
-            lightgbm.Booster(model_str=text, params={"num_threads": 1, "verbosity": -1})
-            for text in json.loads(artifact.files[TREES])
-        )
+        # Their parameters, such as the number of threads, are in the text.
+        boosters = tuple(lightgbm.Booster(model_str=text) for text in json.loads(artifact.files[TREES]))
     except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
         raise artifacts.damaged(directory, TREES, f"these are no trees: {error}") from error
     if len(boosters) != len(LEVELS):

@@ -63,6 +63,7 @@ class Worker:
         self._command = list(command or [sys.executable, "-m", MODULE])
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._endings: set[asyncio.Task[None]] = set()
         self._number = 0
         self._failures = 0
         self._not_before = 0.0
@@ -114,8 +115,9 @@ class Worker:
         return answer
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, and wait for the end of others whose asker was cancelled while it waited."""
         await self._end("")
+        await asyncio.gather(*self._endings)
 
     async def _exchange(self, frame: Frame, told: Told) -> Frame:
         process = await self._running()
@@ -163,7 +165,10 @@ class Worker:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.shield(_ended(process))
+        ending = asyncio.create_task(_ended(process), name=f"end of worker {self._name}")
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        await asyncio.shield(ending)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

@@ -95,7 +95,9 @@ def learn(track: Track, horizon: int) -> Lesson | None:
     first = max(series.day, 12)
     stride = max(1, (len(series) - first) // ROWS)
     origins = np.arange(len(series) - 2, first - 1, -stride, dtype=np.int64)[::-1]
-    if len(origins) < 2 * LEAST:
+    gap = -(-horizon // stride)
+    # With fewer, a third that is held out and the gaps beside it would leave nothing to learn from.
+    if len(origins) < max(2 * LEAST, 3 * gap + 4):
         return None
     made = design(track, origins, horizon, at)
     target = _targets(track, origins, at) - made.base
@@ -103,7 +105,7 @@ def learn(track: Track, horizon: int) -> Lesson | None:
         return None
     ages = (origins[-1] - origins) / series.day
     weights = np.exp2(-ages / half_life(series))
-    solved = solve(made.rows, target, weights, -(-horizon // stride))
+    solved = solve(made.rows, target, weights, gap)
     spread = _spread(track, origins, at, made, solved, weights)
     return Lesson(Learned(at, solved.coefficients, spread, series.last), origins, solved.held_out)
 

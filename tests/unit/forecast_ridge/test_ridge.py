@@ -131,3 +131,10 @@ def test_learning_says_what_it_learned_from() -> None:
     assert lesson.held_out.shape == (24, len(lesson.origins))
     assert lesson.origins[-1] == len(series) - 2
     assert lesson.learned.end == series.last
+
+
+@pytest.mark.parametrize("extra", range(40, 180, 14))
+def test_a_day_and_a_little_is_learned_or_left_out_but_never_a_fault(extra: int) -> None:
+    told = forecast(wave(24 + extra))
+
+    assert np.isnan(told).all() or np.isfinite(told).all()

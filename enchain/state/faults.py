@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from enchain.chains.errors import UnavailableError, UnsettledError
-from enchain.state.store import Batch, KeyValue, Listing, Store, StoreStatus, Txn, TxnResult
+from enchain.state.store import Batch, Get, KeyValue, Listing, Store, StoreStatus, Txn, TxnResult
 
 T = TypeVar("T")
 
@@ -87,20 +87,29 @@ class LosingStore(PassingStore):
 
     Attributes:
         losing: How many of the next transactions lose their answer.
+        about: Only those that write a key with this prefix; empty for all.
         lost: How many did.
     """
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.losing = 0
+        self.about = ""
         self.lost = 0
+
+    def _loses(self, txn: Txn) -> bool:
+        """Say whether this one is lost, and count it."""
+        written = [op.key for op in txn.success if not isinstance(op, Get)]
+        if not self.losing or (self.about and not any(key.startswith(self.about) for key in written)):
+            return False
+        self.losing -= 1
+        self.lost += 1
+        return True
 
     async def commit(self, txn: Txn) -> TxnResult:
         """Run a transaction, and perhaps lose the answer."""
         result = await super().commit(txn)
-        if self.losing:
-            self.losing -= 1
-            self.lost += 1
+        if self._loses(txn):
             raise UnsettledError("the answer was lost on purpose", reason="STORE_UNSETTLED")
         return result
 
@@ -110,9 +119,7 @@ class DroppingStore(LosingStore):
 
     async def commit(self, txn: Txn) -> TxnResult:
         """Run a transaction, or lose it."""
-        if self.losing:
-            self.losing -= 1
-            self.lost += 1
+        if self._loses(txn):
             raise UnsettledError("the transaction was lost on purpose", reason="STORE_UNSETTLED")
         return await super().commit(txn)
 

@@ -22,7 +22,16 @@ from enchain.client import Client
 from enchain.state import codec, keys
 from enchain.state.etcd import open_store
 from enchain.state.server import find_etcd
-from enchain.v1 import chain_pb2, engine_pb2, learned_pb2, operation_pb2, presence_pb2, workload_pb2
+from enchain.v1 import (
+    chain_pb2,
+    engine_pb2,
+    event_pb2,
+    forecast_pb2,
+    learned_pb2,
+    operation_pb2,
+    presence_pb2,
+    workload_pb2,
+)
 from tests.e2e.conftest import House
 from tests.harness.waiting import eventually
 
@@ -43,7 +52,11 @@ KINDS: dict[str, type[Message]] = {
     keys.SWITCHES: chain_pb2.ChainSwitch,
     keys.AUDIT: presence_pb2.AuditRecord,
     keys.EPOCH: presence_pb2.StoreEpoch,
+    keys.EVENTS: event_pb2.PlannedEvent,
     keys.learned("request-rate", ""): learned_pb2.RequestRateStatistics,
+    keys.FORECASTS: forecast_pb2.Forecast,
+    keys.ACCURACY: forecast_pb2.ForecastAccuracy,
+    keys.FORECAST_JOBS: forecast_pb2.ForecastJob,
 }
 
 OTHER = """

@@ -131,7 +131,7 @@ async def test_a_broken_chain_is_refused_reported_and_counted_while_others_switc
         return not (await told(store)).refusals
 
     assert await eventually(mended)
-    assert presence.revision == follower.table.revision
+    assert await eventually(lambda: presence.revision == follower.table.revision)
 
 
 async def test_a_transaction_is_followed_as_one(store: Store, follower: TableFollower) -> None:

@@ -47,7 +47,7 @@ check: ## lint, types, import contracts, protos, sizes
 	$(PY) -m pytest -q tests/tidy
 
 .PHONY: test
-test: ## every test, on real etcd and real Terraform (under 10 minutes on 2 cores)
+test: ## every test, on real etcd and real Terraform (some 12 minutes on 2 cores)
 	$(PY) -m pytest -q
 
 .PHONY: conformance
@@ -82,5 +82,5 @@ CHAOS_SEED ?= 1
 CHAOS_SCENARIO ?= chaos
 
 .PHONY: chaos
-chaos: ## 200 operations under 60 faults, ~6 minutes (CHAOS_SCALE=small: 1; CHAOS_SCENARIO=etcd-outage)
+chaos: ## 200 operations under 60 and more faults, ~6 minutes (CHAOS_SCALE=small: 1; CHAOS_SCENARIO=etcd-outage)
 	$(PY) -m benchmarks.chaos --scenario $(CHAOS_SCENARIO) --scale $(CHAOS_SCALE) --seed $(CHAOS_SEED)

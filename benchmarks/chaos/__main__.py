@@ -1,4 +1,4 @@
-"""`python -m benchmarks.chaos [--seed N] [--operations 200] [--faults 60]`: prints what it counted.
+"""`python -m benchmarks.chaos [--seed N] [--operations 200] [--faults 66]`: prints what it counted.
 
 Ends with 1 where anything is not as promised. `make chaos` runs it. A seed fixes the stories, and the kinds,
 roles and lengths of the faults; which process is hit depends on what runs just then, and is printed.
@@ -26,7 +26,7 @@ from enchain.chains.errors import EnchainError
 from enchain.client import Client
 from enchain.v1 import operation_pb2
 
-SCALES = {"full": (200, 60, 3), "small": (24, 9, 2)}
+SCALES = {"full": (200, 66, 3), "small": (24, 9, 2)}
 """Operations, faults, and instances of an engine."""
 
 QUIET_SECONDS = 120.0

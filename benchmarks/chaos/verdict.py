@@ -18,6 +18,9 @@ Operation = operation_pb2.Operation
 StepRun = operation_pb2.StepRun
 
 AS_MEANT_MIN = 0.95
+FOUND_MIN = 10 / 11
+"""Of the faults planned, how many must have found somebody to hit: at the very end nothing runs any more."""
+
 HITS_MIN = 2 / 3
 ADOPTED_MIN = 1 / 2
 EACH_KIND_MIN = 1 / 4
@@ -150,6 +153,9 @@ def _books(account: Account) -> Iterator[str]:
 def _faults(account: Account) -> Iterator[str]:
     """The run was hard enough to prove something."""
     count = len(account.faults)
+    found = len([done for done in account.faults if done.target])
+    if found < int(FOUND_MIN * count):
+        yield f"only {found} of {count} faults found somebody to hit"
     hits = len([done for done in account.faults if done.hit])
     if hits < HITS_MIN * count:
         yield f"only {hits} of {count} faults hit a step that ran"

@@ -94,6 +94,17 @@ def test_a_run_that_proves_little_is_wrong() -> None:
     assert any("were adopted" in found for found in wrong)
 
 
+def test_faults_that_found_nobody_to_hit_prove_nothing() -> None:
+    done = [Done(fault, target="router-1") for fault in make_plan(1, 200, 66).faults]
+    done[60:] = [Done(each.fault) for each in done[60:]]
+    enough = judge(dataclasses.replace(GOOD, faults=done))
+    done[59] = Done(done[59].fault)
+    too_few = judge(dataclasses.replace(GOOD, faults=done))
+
+    assert not any("found somebody to hit" in found for found in enough)
+    assert any("only 59 of 66 faults found somebody to hit" in found for found in too_few)
+
+
 def test_a_seed_makes_the_same_plan_again() -> None:
     assert make_plan(7, 200, 60) == make_plan(7, 200, 60) != make_plan(8, 200, 60)
 

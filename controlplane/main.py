@@ -123,7 +123,7 @@ async def _serve(
             desk=desk,
             stop=stop,
         )
-        receive_metrics(server, demand, LeadersMetrics(store, tls=settings.server.tls))
+        receive_metrics(server, demand, LeadersMetrics(Leader(store, tls=settings.server.tls)))
         address = await server.start()
         try:
             # Nothing is kept in memory, so the store is in step once it answers.

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
+import grpc
+
 from controlplane.catalog.forecast_jobs import ForecastJobCatalog
 from controlplane.catalog.forecasts import ForecastCatalog, missing
 from controlplane.catalog.job_rules import backtest_job, training_job
@@ -15,13 +17,16 @@ from controlplane.catalog.paging import page_of
 from controlplane.forecast.documents import signal_and_step
 from controlplane.forecast.serving import Desk
 from controlplane.rpc.callers import Context, caller_of
-from controlplane.rpc.leader import FORWARDED, Leader, not_leading
+from controlplane.rpc.leader import METADATA, Leader, forwarded, not_leading
 from enchain.chains import names
 from enchain.chains.errors import InvalidArgumentError, PeerError, UnavailableError, Violation
 from enchain.chains.names import ForecastName
 from enchain.v1 import forecast_pb2, forecast_pb2_grpc
 
 SERVICE = "enchain.v1.ForecastService"
+
+ANSWER_SECONDS = 10.0
+"""How long the leader may take to answer measured demand."""
 
 DAY_SECONDS = 86_400
 WINDOW_SECONDS_DEFAULT = 7 * DAY_SECONDS
@@ -160,9 +165,17 @@ class ForecastServicer(forecast_pb2_grpc.ForecastServiceServicer):
         work = self._desk.work
         if work is not None:
             return await work.demand(name, window_seconds)
-        if any(key == FORWARDED for key, _ in context.invocation_metadata() or ()):
+        if forwarded(context):
             raise not_leading("this replica has just begun to lead, or leads no more")
-        return await self._leader.demand(request)
+
+        async def ask(channel: grpc.aio.Channel) -> forecast_pb2.DemandHistory:
+            stub = forecast_pb2_grpc.ForecastServiceStub(channel)
+            answer: forecast_pb2.DemandHistory = await stub.GetDemand(
+                request, timeout=ANSWER_SECONDS, metadata=METADATA
+            )
+            return answer
+
+        return await self._leader.ask(ask)
 
 
 def _window(request: forecast_pb2.GetDemandRequest) -> int:

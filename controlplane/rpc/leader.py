@@ -1,10 +1,15 @@
-"""The leader, asked by another replica: the one call that only the leader can answer.
+"""The leader, asked by another replica: calls that only whoever has the history of demand can answer.
 
-`controlplane.rpc.forecasts` calls it. A channel is opened for each question: they are rare, leaders change.
+`controlplane.rpc.forecasts` and `controlplane.rpc.metrics` call it. A channel is opened for each call, since
+leaders change; gRPC lets those of one address share a connection. A call is forwarded once, never in circles.
 """
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import grpc
 
+from controlplane.rpc.callers import Context
 from enchain.chains.errors import EnchainError, UnavailableError
 from enchain.process.channels import OpenChannel, open_channel
 from enchain.process.statuses import from_rpc_error
@@ -12,16 +17,18 @@ from enchain.process.tls import TlsFiles
 from enchain.state import keys
 from enchain.state.codec import decode
 from enchain.state.store import Store
-from enchain.v1 import forecast_pb2, forecast_pb2_grpc, presence_pb2
+from enchain.v1 import presence_pb2
 
 FORWARDED = "enchain-forwarded"
-"""Metadata of a call that was forwarded once: nobody forwards it again, so that it cannot go in circles."""
+"""Metadata of a call that was forwarded once: nobody forwards it again."""
 
-ANSWER_SECONDS = 10.0
-"""How long the leader may take."""
+METADATA = ((FORWARDED, "1"),)
+"""What a forwarded call carries."""
 
 RETRY_SECONDS = 2.0
 """After which asking again may help: an election takes about so long."""
+
+Answer = TypeVar("Answer")
 
 
 class Leader:
@@ -40,8 +47,11 @@ class Leader:
         self._tls = tls
         self._channels = channels
 
-    async def demand(self, request: forecast_pb2.GetDemandRequest) -> forecast_pb2.DemandHistory:
-        """Ask the leader for measured demand.
+    async def ask(self, call: Callable[[grpc.aio.Channel], Awaitable[Answer]]) -> Answer:
+        """Make a call of the leader.
+
+        Args:
+            call: Makes it over a channel, with `METADATA` and a timeout.
 
         Raises:
             UnavailableError: No replica leads, or the leader does not answer.
@@ -50,15 +60,11 @@ class Leader:
         address = await self._address()
         channel = self._channels(address, tls=self._tls)
         try:
-            stub = forecast_pb2_grpc.ForecastServiceStub(channel)
-            answer: forecast_pb2.DemandHistory = await stub.GetDemand(
-                request, timeout=ANSWER_SECONDS, metadata=((FORWARDED, "1"),)
-            )
+            return await call(channel)
         except grpc.aio.AioRpcError as failure:
             raise _explained(from_rpc_error(failure), address) from failure
         finally:
             await channel.close(None)
-        return answer
 
     async def _address(self) -> str:
         item = await self._store.get(keys.leader("controlplane"))
@@ -67,12 +73,17 @@ class Leader:
         return decode(presence_pb2.LeaderPresence, item.value, key=item.key).address
 
 
+def forwarded(context: Context) -> bool:
+    """Say whether a call was forwarded already."""
+    return any(key == FORWARDED for key, _ in context.invocation_metadata() or ())
+
+
 def not_leading(why: str) -> UnavailableError:
-    """Say that the question reached nobody who leads."""
+    """Say that a call reached nobody who leads."""
     return UnavailableError(
         f"{why}, and measured demand is with the leader",
         reason="NO_LEADER",
-        remedy="Ask again in a moment; forecasts that stand are answered meanwhile.",
+        remedy="Try again in a moment: one is elected within the time of the leader's lease.",
         retry_after=RETRY_SECONDS,
     )
 

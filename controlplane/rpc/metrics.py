@@ -16,15 +16,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from controlplane.demand.intake import Intake
 from controlplane.rpc.callers import Context
-from controlplane.rpc.leader import FORWARDED
+from controlplane.rpc.leader import METADATA, RETRY_SECONDS, Leader, forwarded, not_leading
 from enchain.chains.errors import EnchainError, ExhaustedError, UnavailableError
-from enchain.process.channels import OpenChannel, open_channel
-from enchain.process.statuses import from_rpc_error
-from enchain.process.tls import TlsFiles
-from enchain.state import keys
-from enchain.state.codec import decode
-from enchain.state.store import Store
-from enchain.v1 import presence_pb2
 
 SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 
@@ -34,28 +27,16 @@ ANSWER_SECONDS = 8.0
 HANDED_ON_MAX = 32
 """Exports that are on their way to the leader at once."""
 
-RETRY_SECONDS = 2.0
-"""After which sending again may help: an election takes about so long."""
-
 
 class LeadersMetrics:
     """The leader's metrics service, asked by another replica.
 
-    A channel is opened for each export, since leaders change; gRPC lets those of one address share a
-    connection.
-
     Args:
-        store: Where the leader's presence is.
-        tls: Certificates of this replica; None in plain text.
-        channels: Opens the channel.
+        leader: Whoever leads.
     """
 
-    def __init__(
-        self, store: Store, *, tls: TlsFiles | None = None, channels: OpenChannel = open_channel
-    ) -> None:
-        self._store = store
-        self._tls = tls
-        self._channels = channels
+    def __init__(self, leader: Leader) -> None:
+        self._leader = leader
         self._running = 0
 
     async def export(self, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse:
@@ -74,47 +55,25 @@ class LeadersMetrics:
             )
         self._running += 1
         try:
-            return await self._hand_on(request, await self._leader())
+            return await self._hand_on(request)
         finally:
             self._running -= 1
 
-    async def _leader(self) -> str:
-        item = await self._store.get(keys.leader("controlplane"))
-        if item is None:
-            raise no_leader("no replica of the control plane leads")
-        return decode(presence_pb2.LeaderPresence, item.value, key=item.key).address
-
-    async def _hand_on(
-        self, request: ExportMetricsServiceRequest, address: str
-    ) -> ExportMetricsServiceResponse:
-        channel = self._channels(address, tls=self._tls)
-        stub_of: Any = otlp_grpc.MetricsServiceStub  # generated without types
-        try:
+    async def _hand_on(self, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse:
+        async def export(channel: grpc.aio.Channel) -> ExportMetricsServiceResponse:
+            stub_of: Any = otlp_grpc.MetricsServiceStub  # generated without types
             answer: ExportMetricsServiceResponse = await stub_of(channel).Export(
-                request, timeout=ANSWER_SECONDS, metadata=((FORWARDED, "1"),)
+                request, timeout=ANSWER_SECONDS, metadata=METADATA
             )
-        except grpc.aio.AioRpcError as failure:
-            raise _explained(from_rpc_error(failure), address) from failure
-        finally:
-            await channel.close(None)
-        return answer
+            return answer
 
-
-def _explained(error: EnchainError, address: str) -> EnchainError:
-    """Answer what the leader said where it said when to send again; else say that it did not take it."""
-    if isinstance(error, ExhaustedError | UnavailableError) and error.retry_after is not None:
-        return error
-    return no_leader(f"the leader at {address} did not take the export: {error.message}")
-
-
-def no_leader(why: str) -> UnavailableError:
-    """Say that an export reached nobody who takes it, and when to send it again."""
-    return UnavailableError(
-        why,
-        reason="NO_LEADER",
-        remedy="Send it again: one is elected within the time of the leader's lease.",
-        retry_after=RETRY_SECONDS,
-    )
+        try:
+            return await self._leader.ask(export)
+        except EnchainError as error:
+            if isinstance(error, ExhaustedError | UnavailableError) and error.retry_after is not None:
+                raise
+            # Senders give up on any other status; what came twice is left out as a duplicate.
+            raise not_leading(f"the leader did not take the export: {error.message}") from error
 
 
 class MetricsServicer(otlp_grpc.MetricsServiceServicer):
@@ -135,6 +94,6 @@ class MetricsServicer(otlp_grpc.MetricsServiceServicer):
         """Take one export in, or hand it on once."""
         if self._intake.is_open:
             return await self._intake.export(request)
-        if any(key == FORWARDED for key, _ in context.invocation_metadata() or ()):
-            raise no_leader("the export was handed on to a replica that does not lead any more, or not yet")
+        if forwarded(context):
+            raise not_leading("the export was handed on to a replica that does not lead any more, or not yet")
         return await self._leader.export(request)

@@ -14,6 +14,7 @@ from controlplane.demand.signals import Signal
 from controlplane.forecast.series import Series
 from controlplane.loops.election import LEADER_KEY
 from controlplane.main import receive_metrics
+from controlplane.rpc.leader import Leader
 from controlplane.rpc.metrics import LeadersMetrics
 from enchain.process.clock import Clock, SystemClock
 from enchain.process.servers import Server
@@ -47,7 +48,7 @@ class Receiver:
     async def start(self) -> "Receiver":
         """Serve, and lead nothing yet."""
         server = Server("127.0.0.1:0")
-        receive_metrics(server, self.house, LeadersMetrics(self.store))
+        receive_metrics(server, self.house, LeadersMetrics(Leader(self.store)))
         self.address = await server.start()
         self._stack.push_async_callback(server.stop, 0)
         return self

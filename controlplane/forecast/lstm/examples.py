@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlplane.forecast.features.candidates import NAMES, Candidates, candidates, targets
+from controlplane.forecast.features.covariates import covariates
 from controlplane.forecast.features.inputs import (
     CHANNELS,
     ENCODED,
@@ -21,7 +22,6 @@ from controlplane.forecast.features.inputs import (
     scales,
 )
 from controlplane.forecast.features.track import IntArray, Track
-from controlplane.forecast.lstm.covariates import covariates
 from controlplane.forecast.models.ridge import Said
 from controlplane.forecast.series import FloatArray, Window
 

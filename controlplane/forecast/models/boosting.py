@@ -12,6 +12,7 @@ import lightgbm
 import numpy as np
 
 from controlplane.forecast.features.candidates import candidates
+from controlplane.forecast.features.covariates import covariates
 from controlplane.forecast.features.track import Track
 from controlplane.forecast.models.boosting_rows import Placed, cold, inputs, joined, rows_of, warm
 from controlplane.forecast.models.boosting_trees import ask, grow
@@ -78,7 +79,7 @@ class FittedBoosting:
         """Answer the features of one window, shape (horizon, n columns), and where it is placed."""
         series = recent(window.series)
         cut = len(window.series) - len(series)
-        covariates = {name: values[cut:] for name, values in window.covariates.items()}
+        ahead = {name: values[cut:] for name, values in covariates(window, horizon).items()}
         track, origins = Track.of(series), np.array([len(series) - 1], dtype=np.int64)
         learned = self.ridges.get(series.id)
         if learned is None or not 0 <= series.last - learned.end <= FRESH:
@@ -86,7 +87,7 @@ class FittedBoosting:
             learned = None if lesson is None else lesson.learned
         found = candidates(track, origins, horizon)
         placed = cold(track, origins, found) if learned is None else warm(learned, track, origins, horizon)
-        return inputs(track, origins, found, placed, learned, covariates)[0], placed
+        return inputs(track, origins, found, placed, learned, ahead)[0], placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ class Boosting:
         rows, ridges = [], {}
         for place, window in enumerate(windows):
             told(0.3 * place / len(windows), f"features of {window.series.id}")
-            drawn, learned = rows_of(window, horizon, each, rng)
+            seen = replace(window, covariates=covariates(window, horizon))
+            drawn, learned = rows_of(seen, horizon, each, rng)
             rows += drawn
             if learned is not None:
                 ridges[window.series.id] = learned

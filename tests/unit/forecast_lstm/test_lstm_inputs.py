@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from controlplane.forecast.features.covariates import UNSTATED, covariates
 from controlplane.forecast.features.track import Track
-from controlplane.forecast.lstm.covariates import UNSTATED, covariates
 from controlplane.forecast.lstm.examples import COLUMNS, Examples, joined, of_window
 from controlplane.forecast.lstm.settings import Settings
 from controlplane.forecast.lstm.training import with_events

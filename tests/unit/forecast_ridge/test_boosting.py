@@ -7,6 +7,7 @@ import pytest
 
 from controlplane.forecast.models.boosting import Boosting, FittedBoosting
 from controlplane.forecast.models.boosting_rows import COLUMNS, rows_of
+from controlplane.forecast.peaks import PEAKS
 from controlplane.forecast.quantiles import LEVELS, MEDIAN, usable
 from controlplane.forecast.series import HOUR, Series, Window
 
@@ -89,3 +90,23 @@ def test_rows_are_finite_and_their_tail_is_newest() -> None:
         assert np.isfinite(part.target).all()
     assert 0.05 < (rows[0].part == 2).mean() < 0.3
     assert (rows[1].part == 0).all()
+
+
+def test_trees_learn_what_stated_peaks_do() -> None:
+    """Each stated peak doubles demand: with one ahead more is forecast than without."""
+    rng = np.random.default_rng(5)
+    length, horizon = 24 * 40, 12
+    stated = np.zeros(length + horizon)
+    for start in rng.integers(0, length - 6, 60):
+        stated[start : start + 4] = 40.0
+    day = 20 + 5 * np.sin(np.arange(length) * 2 * np.pi / 24)
+    series = Series("peaky", 0, HOUR, day * (1 + (stated[:length] > 0)) + rng.normal(0, 0.3, length))
+    with_peak = stated.copy()
+    with_peak[length : length + 6], stated[length:] = 40.0, 0.0
+    learned = Boosting().fit([Window(series, (), {PEAKS: stated})], horizon=horizon, seed=1)
+
+    told = learned.forecast(
+        [Window(series, (), {PEAKS: with_peak}), Window(series, (), {PEAKS: stated})], horizon
+    )
+
+    assert told[0, :4, MEDIAN].mean() > 1.3 * told[1, :4, MEDIAN].mean()

@@ -1,6 +1,7 @@
-"""What is known ahead, as the network takes it: events, stated peaks and holidays, free of the series' unit.
+"""What is known ahead, as learning models take it: events, peaks and holidays, free of the series' unit.
 
-`examples` calls it. Pure; numpy only. It never reads demand, so nothing in it can look beyond an origin.
+The LSTM and the boosted trees call it. Pure; numpy only. It never reads demand, so nothing in it can look
+beyond an origin.
 """
 
 import math

@@ -5,7 +5,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from controlplane.demand.signals import CELL_SECONDS, GRIDS, HOUR_SECONDS
+from controlplane.demand.signals import GRIDS
+from controlplane.forecast.backtest.plan import STRIDES, frequency_of
 from controlplane.forecast.registry import COMBINED, NAMES
 from enchain.chains.digests import fingerprint_of
 from enchain.chains.errors import InvalidArgumentError, Violation
@@ -19,8 +20,6 @@ JOBS_OPEN_MAX = 8
 
 ORIGINS_DEFAULT = 8
 ORIGINS_MAX = 64
-STRIDES = {CELL_SECONDS: 139, HOUR_SECONDS: 37}
-"""Steps between origins, by the grid: no part of a day, so that origins meet other hours."""
 STRIDE_MAX = 2016
 HORIZON_DEFAULT = 48
 HORIZON_MAX = 288
@@ -46,7 +45,7 @@ def backtest_job(asked: forecast_pb2.BacktestRequest, step_seconds: int) -> fore
     task = forecast_pb2.BacktestRequest()
     task.CopyFrom(asked)
     task.origins = asked.origins or ORIGINS_DEFAULT
-    task.stride = asked.stride or STRIDES[step_seconds]
+    task.stride = asked.stride or STRIDES[frequency_of(step_seconds)]
     task.horizon = asked.horizon or HORIZON_DEFAULT
     _refuse(
         [

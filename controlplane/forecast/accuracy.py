@@ -10,11 +10,10 @@ import numpy as np
 
 from controlplane.forecast.combination import BUCKETS
 from controlplane.forecast.registry import COMBINED
+from controlplane.forecast.rules import SEASONAL
 from controlplane.forecast.scores import Marks, mark, ratio, score
 from controlplane.forecast.track import Track
 from enchain.v1 import forecast_pb2
-
-REFERENCE = "SeasonalNaive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,11 @@ def judged(track: Track, scale: float, members: Sequence[str] | None = None) -> 
     scales = np.full(len(track), scale)
     marks = {
         name: mark(track.forecasts[:, track.members.index(name)], track.actuals, scales)
-        for name in {*names, *({REFERENCE} & set(track.members))}
+        for name in {*names, *({SEASONAL} & set(track.members))}
     }
     ordered = sorted(names, key=lambda name: name != COMBINED)
     return tuple(
-        Judged(name, tuple(_buckets(marks[name], marks.get(REFERENCE), track.horizon))) for name in ordered
+        Judged(name, tuple(_buckets(marks[name], marks.get(SEASONAL), track.horizon))) for name in ordered
     )
 
 

@@ -5,6 +5,7 @@ The forecasting loop, the service and the command's words for them (`5m`, `1h`) 
 
 from dataclasses import dataclass
 
+from controlplane.demand.signals import GRIDS as NAMES
 from controlplane.forecast.series import DAY, HOUR, MINUTE, WEEK
 
 
@@ -13,7 +14,6 @@ class Grid:
     """A grid of demand.
 
     Attributes:
-        id: As people write it.
         step_seconds: Distance of its values.
         window_seconds: How far back models look.
         horizon: How many steps ahead.
@@ -22,7 +22,6 @@ class Grid:
         back: Past origins for a series whose members were not judged yet, as steps before its end.
     """
 
-    id: str
     step_seconds: int
     window_seconds: int
     horizon: int
@@ -31,19 +30,19 @@ class Grid:
     back: tuple[int, ...]
 
     @property
-    def window(self) -> int:
-        """How many values models look back on."""
-        return self.window_seconds // self.step_seconds
+    def id(self) -> str:
+        """As people write it."""
+        return NAMES[self.step_seconds]
 
 
 FINE = Grid(
-    "5m", 5 * MINUTE, 2 * WEEK, horizon=48, keep_every=12, holdout=DAY // (5 * MINUTE),
+    5 * MINUTE, 2 * WEEK, horizon=48, keep_every=12, holdout=DAY // (5 * MINUTE),
     back=(288, 240, 192, 144, 96, 48),
 )  # fmt: skip
 """Four hours ahead, refreshed every five minutes."""
 
 COARSE = Grid(
-    "1h", HOUR, 8 * WEEK, horizon=48, keep_every=6, holdout=4 * 24, back=(96, 84, 72, 60, 48)
+    HOUR, 8 * WEEK, horizon=48, keep_every=6, holdout=4 * 24, back=(96, 84, 72, 60, 48)
 )  # fmt: skip
 """Two days ahead, refreshed every hour."""
 

@@ -7,7 +7,8 @@ worth days of observation, never correctness. It blocks, so the loop calls it fr
 from dataclasses import dataclass
 from pathlib import Path
 
-from controlplane.forecast.track import Track, from_bytes
+from controlplane.forecast.series import Series
+from controlplane.forecast.track import Track, empty, from_bytes
 from enchain.chains.errors import MalformedError
 from enchain.process.logs import get_logger
 
@@ -45,6 +46,12 @@ class Trackbook:
             self._entries[series] = _entry(track)
         return track
 
+    def known(self, series: Series, horizon: int) -> Track:
+        """Answer the track of a series with all that has come since; an empty one where there is none."""
+        track = self.get(series.id)
+        track = empty((), series.step_seconds, horizon) if track is None else track
+        return track.with_actuals(series)
+
     def entry(self, series: str) -> Entry | None:
         """Answer what is remembered of a track, reading it where that is nothing yet; None for no track."""
         if series not in self._entries:
@@ -65,13 +72,10 @@ class Trackbook:
         draft.replace(place)
         self._entries[series] = _entry(track)
 
-    def keep(self, series: set[str]) -> None:
-        """Delete the tracks of all series that are not among these."""
-        self._entries = {name: entry for name, entry in self._entries.items() if name in series}
-        known = {self.place(name).name for name in series}
-        for file in self._directory.glob("*.track"):
-            if file.name not in known:
-                file.unlink(missing_ok=True)
+    def forget(self, series: str) -> None:
+        """Delete a track; one that is not there is no fault."""
+        self._entries.pop(series, None)
+        self.place(series).unlink(missing_ok=True)
 
     def _read(self, series: str) -> Track | None:
         place = self.place(series)

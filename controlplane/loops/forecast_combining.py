@@ -11,7 +11,6 @@ from controlplane.forecast.assembly import present
 from controlplane.forecast.combination import Combined, combine
 from controlplane.forecast.grids import Grid
 from controlplane.forecast.series import FloatArray
-from controlplane.forecast.track import empty
 from controlplane.forecast.trackbook import Trackbook
 from controlplane.forecast.worker.client import Worker, reason_of
 from controlplane.forecast.worker.combining import combined_of, joined, question
@@ -68,12 +67,7 @@ class Combining:
         for first in range(0, len(inputs), FEW):
             few = slice(first, first + FEW)
             windows = [each.cleaned for each in inputs[few]]
-            tracks = [
-                (self._book.get(each.series.id) or empty((), grid.step_seconds, grid.horizon)).with_actuals(
-                    each.series
-                )
-                for each in windows
-            ]
+            tracks = [self._book.known(each.series, grid.horizon) for each in windows]
             theirs = {name: array[few] for name, array in members.items()}
             parts.append(combine(tracks, present(windows, theirs, grid.horizon, allowed[few])))
         return joined(parts)

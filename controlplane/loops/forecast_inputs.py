@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controlplane.catalog.documents import readable, scan
+from controlplane.catalog.events import planned_events
 from controlplane.demand.measured import Demand, Freshness
 from controlplane.demand.signals import DemandKey
 from controlplane.forecast.documents import event_of, forecast_id
@@ -23,7 +24,7 @@ from controlplane.forecast.series import Event, FloatArray, Series, Window
 from enchain.chains.names import PlannedEventName, workload_id
 from enchain.state import keys
 from enchain.state.store import Store
-from enchain.v1 import event_pb2, workload_pb2
+from enchain.v1 import workload_pb2
 
 SETTLE_SECONDS = 60
 """What is sent may be under way for so long; a cell is read only then."""
@@ -92,10 +93,9 @@ def learnable(inputs: Sequence[Input]) -> list[Window]:
 
 async def _events(store: Store) -> Mapping[str, tuple[Event, ...]]:
     """Answer the planned events of each workload, past ones too."""
-    items = [item async for item in scan(store, keys.EVENTS)]
     found: dict[str, list[Event]] = defaultdict(list)
-    for document in readable(event_pb2.PlannedEvent, items):
-        found[PlannedEventName.parse(document.message.name).workload].append(event_of(document.message))
+    for message in await planned_events(store):
+        found[PlannedEventName.parse(message.name).workload].append(event_of(message))
     return {workload: tuple(events) for workload, events in found.items()}
 
 

@@ -25,13 +25,14 @@ from controlplane.forecast.worker.client import Worker
 from controlplane.loops.forecast_inputs import gather, learnable
 from controlplane.loops.forecast_trainings import Trainings
 from controlplane.loops.leadership import LeadershipLostError
+from controlplane.loops.patience import patiently
 from enchain.chains.errors import AlreadyExistsError, EnchainError, ExhaustedError
 from enchain.process.clock import Clock
 from enchain.process.lifecycle import Tasks
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
 from enchain.state import keys
-from enchain.state.follow import follow, full_jitter
+from enchain.state.follow import follow
 from enchain.state.store import Store
 from enchain.v1 import forecast_pb2, origin_pb2
 
@@ -167,14 +168,4 @@ class ForecastJobsLoop:
                 _log.info("training not asked for", grid=grid.id, reason=error.reason)
 
     async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do something again until the store and the history let it, or the term is over."""
-        failures = 0
-        while True:
-            try:
-                return await work()
-            except LeadershipLostError:
-                raise
-            except EnchainError as error:
-                failures += 1
-                _log.warning("jobs wait", reason=error.reason, fault=error.message)
-                await self._clock.sleep(full_jitter(failures, self._rng))
+        await patiently(work, self.name, clock=self._clock, rng=self._rng)

@@ -12,7 +12,7 @@ import numpy as np
 
 from controlplane.forecast.grids import Grid
 from controlplane.forecast.series import FloatArray
-from controlplane.forecast.track import Track, empty
+from controlplane.forecast.track import Track
 from controlplane.forecast.trackbook import Trackbook
 from controlplane.forecast.worker.client import Worker, reason_of
 from controlplane.forecast.worker.members import Members
@@ -96,7 +96,7 @@ class LookingBack:
         """
         for row, each in enumerate(inputs):
             series = each.cleaned.series
-            track = self._book.get(series.id) or empty((), grid.step_seconds, grid.horizon)
+            track = self._book.known(series, grid.horizon)
             for number, back in enumerate(grid.back):
                 suffix = f"@{number}"
                 found = {

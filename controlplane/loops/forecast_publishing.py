@@ -23,7 +23,7 @@ from controlplane.forecast.planned import Planned, planned_for
 from controlplane.forecast.registry import COMBINED
 from controlplane.forecast.scores import seasonal_error
 from controlplane.forecast.series import FloatArray
-from controlplane.forecast.track import Track, empty
+from controlplane.forecast.track import Track
 from controlplane.forecast.trackbook import Trackbook
 from controlplane.forecast.worker.members import Members
 from controlplane.loops.forecast_combining import Combining
@@ -188,9 +188,7 @@ class Publisher:
         newest = None if entry is None else entry.newest
         if newest is not None and series.last - newest < grid.keep_every * grid.step_seconds:
             return None
-        known = self._book.get(series.id)
-        track = empty((), grid.step_seconds, grid.horizon) if known is None else known
-        track = track.with_actuals(series)
+        track = self._book.known(series, grid.horizon)
         found = {name: array[row] for name, array in members.quantiles.items()}
         whole = {name: one for name, one in found.items() if np.isfinite(one).all()}
         whole |= {COMBINED: combined, PUBLISHED: planned.quantiles}
@@ -225,7 +223,7 @@ class Publisher:
         return Put(keys.accuracy(each.key.workload, each.forecast), encode(message))
 
     async def _forget(self, grid: Grid) -> None:
-        """Delete forecasts of workloads that were deleted."""
+        """Delete forecasts of workloads that were deleted, and how their models did."""
         alive = {
             item.key.removeprefix(keys.WORKLOADS)
             async for item in scan(self._store, keys.WORKLOADS, keys_only=True)
@@ -235,6 +233,7 @@ class Publisher:
                 workload, _, forecast = item.key.removeprefix(prefix).partition("/")
                 if workload not in alive and forecast.endswith(f"-{grid.id}"):
                     await self._store.commit(Txn(success=(Delete(item.key),)))
+                    await asyncio.to_thread(self._book.forget, f"{workload}/{forecast}")
 
 
 def _planned(each: Input, quantiles: FloatArray) -> Planned:

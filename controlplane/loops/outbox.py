@@ -21,8 +21,8 @@ from google.protobuf.message import Message
 
 from controlplane.loops import folding, refusing
 from controlplane.loops.folding import ENTRIES_MAX, Place
-from controlplane.loops.leadership import LeadershipLostError
 from controlplane.loops.parsed import Parsed
+from controlplane.loops.patience import patiently
 from controlplane.loops.pending import Pending
 from controlplane.loops.readers import Reader
 from enchain.chains.errors import EnchainError, ExhaustedError, MalformedError, UnsettledError
@@ -272,17 +272,7 @@ class OutboxLoop:
         return [each for each, item in zip(batch, items, strict=True) if item == each.item]
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do something again until the store lets it, or the term is over."""
-        failures = 0
-        while True:
-            try:
-                return await work()
-            except LeadershipLostError:
-                raise
-            except EnchainError as error:
-                failures += 1
-                _log.warning("folding waits", reason=error.reason, fault=error.message)
-                await self._clock.sleep(full_jitter(failures, self._rng))
+        return await patiently(work, self.name, clock=self._clock, rng=self._rng)
 
 
 async def _read_all(store: Store, names: Sequence[str]) -> tuple[KeyValue | None, ...]:

@@ -25,6 +25,16 @@ SPACINGS = {"5min": 48, "1h": 13}
 HISTORIES = {"5min": 2 * WEEK, "1h": 8 * WEEK}
 """How many seconds of the past models are shown."""
 
+
+def frequency_of(step_seconds: int) -> str:
+    """Answer how a grid is asked for.
+
+    Raises:
+        KeyError: There is no such grid.
+    """
+    return {seconds: name for name, seconds in FREQUENCIES.items()}[step_seconds]
+
+
 PERCENT = 100.0
 BOUNDED = ("cpu", "mem", "percent")
 """What the name of a share of 100 holds."""

@@ -12,13 +12,10 @@ import numpy as np
 from controlplane.forecast.backtest.members import MemberForecasts
 from controlplane.forecast.backtest.plan import Case, Plan
 from controlplane.forecast.registry import COMBINED
+from controlplane.forecast.rules import NAIVE, SEASONAL
 from controlplane.forecast.scores import Marks, Relative, Score, mark, ratio, relative, score, seasonal_error
 from controlplane.forecast.series import FloatArray
 
-REFERENCE = "SeasonalNaive"
-"""What all losses are compared with."""
-
-NAIVE = "Naive"
 SHORT = 12
 """The nearer of the two horizons that are told."""
 
@@ -114,7 +111,7 @@ def results(
 def _line(model: str, horizon: int, plan: Plan, marked: Mapping[tuple[str, str], Marks]) -> Line:
     mine = {series: each for (series, name), each in marked.items() if name == model}
     mine = {series: each for series, each in mine.items() if np.isfinite(each.loss).any()}
-    pairs = {series: (each, marked[series, REFERENCE]) for series, each in mine.items()}
+    pairs = {series: (each, marked[series, SEASONAL]) for series, each in mine.items()}
     return Line(
         model=model,
         horizon=horizon,
@@ -140,7 +137,7 @@ def _worse(horizons: Sequence[int], marked: Mapping[tuple[str, str], Marks]) -> 
     for (series, model), mine in marked.items():
         if model != COMBINED:
             continue
-        asked = [(REFERENCE, horizon) for horizon in horizons] + [(NAIVE, horizons[0])]
+        asked = [(SEASONAL, horizon) for horizon in horizons] + [(NAIVE, horizons[0])]
         for than, horizon in asked:
             other = marked.get((series, than))
             if other is not None and (share := ratio(mine, other, horizon)) > 1:

@@ -12,8 +12,9 @@ from controlplane.forecast.backtest.driver import Resources, Tell, forecasts
 from controlplane.forecast.backtest.members import MemberForecasts
 from controlplane.forecast.backtest.plan import Case, Plan
 from controlplane.forecast.backtest.pooled import combined
-from controlplane.forecast.backtest.results import NAIVE, REFERENCE, Results, marks, results
+from controlplane.forecast.backtest.results import Results, marks, results
 from controlplane.forecast.registry import COMBINED
+from controlplane.forecast.rules import NAIVE, SEASONAL
 
 SHOWN = ("Combined", "LSTM", "LightGBM", "Ridge", "Prophet", "MSTL", "Theta", "SeasonalNaive", "Naive")
 """What is shown unless it is asked otherwise."""
@@ -35,7 +36,7 @@ class Wanted:
     def run(self) -> tuple[str, ...]:
         """All that must be run, each once."""
         members = self.members if COMBINED in self.shown else ()
-        asked = (name for name in (*self.shown, *members, REFERENCE, NAIVE) if name != COMBINED)
+        asked = (name for name in (*self.shown, *members, SEASONAL, NAIVE) if name != COMBINED)
         return tuple(dict.fromkeys(asked))
 
 

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from controlplane.forecast.backtest.members import MemberForecasts
-from controlplane.forecast.backtest.results import NAIVE, REFERENCE, Line, Results
+from controlplane.forecast.backtest.results import Line, Results
 from controlplane.forecast.quantiles import LEVELS, SCORED
 from controlplane.forecast.registry import COMBINED
+from controlplane.forecast.rules import NAIVE, SEASONAL
 
 WIDTH = 140
 """Columns of a table where no terminal says how wide it is."""
@@ -62,16 +63,14 @@ def show(results: Results, console: Console) -> None:
         lines = [line for line in results.lines if line.horizon == horizon]
         console.print(_table(horizon, lines, results.seconds))
     console.print(
-        f"rel. WQL: geometric mean over series of WQL by that of {REFERENCE}; 5-95 %: origins drawn with "
+        f"rel. WQL: geometric mean over series of WQL by that of {SEASONAL}; 5-95 %: origins drawn with "
         "replacement; WQL, MASE, sMAPE: medians over series; shares: over all points.",
         soft_wrap=True,
     )
     if not any(line.model == COMBINED for line in results.lines):
         return
     if not results.worse:
-        console.print(
-            f"{COMBINED} is nowhere worse than {REFERENCE}, nor at the nearer horizon than {NAIVE}."
-        )
+        console.print(f"{COMBINED} is nowhere worse than {SEASONAL}, nor at the nearer horizon than {NAIVE}.")
     for worse in results.worse:
         console.print(
             f"worse: {COMBINED} on {worse.series} at {worse.horizon} steps has {worse.ratio:.3f} of the loss "

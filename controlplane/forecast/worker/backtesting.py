@@ -13,18 +13,17 @@ import numpy as np
 from controlplane.forecast.accuracy import judged
 from controlplane.forecast.backtest.driver import Resources, forecasts
 from controlplane.forecast.backtest.members import MemberForecasts
-from controlplane.forecast.backtest.plan import Case, Plan
+from controlplane.forecast.backtest.plan import SPACINGS, Case, Plan, frequency_of
 from controlplane.forecast.backtest.pooled import combined
 from controlplane.forecast.port import Told
 from controlplane.forecast.registry import COMBINED, GLOBAL
+from controlplane.forecast.rules import SEASONAL
 from controlplane.forecast.scores import seasonal_error
-from controlplane.forecast.series import HOUR, Window
+from controlplane.forecast.series import Window
 from controlplane.forecast.track import Track
 from enchain.chains.errors import PreconditionError
 
 CALIBRATION = 6
-SPACING = 48
-REFERENCE = "SeasonalNaive"
 
 
 def backtest(
@@ -50,7 +49,7 @@ def backtest(
             reason="TOO_SHORT",
             remedy="Ask for fewer origins or a smaller stride, or wait until more was measured.",
         )
-    wanted = [*dict.fromkeys([*(name for name in models if name != COMBINED), REFERENCE])]
+    wanted = [*dict.fromkeys([*(name for name in models if name != COMBINED), SEASONAL])]
     found: dict[tuple[str, str], MemberForecasts] = {}
     for number, model in enumerate(wanted):
         told(number / len(wanted), f"forecasting the past with {model}")
@@ -68,7 +67,7 @@ def _plan(window: Window, origins: int, stride: int, horizon: int) -> Plan:
         origins=origins,
         stride=stride,
         calibration=CALIBRATION,
-        spacing=SPACING if step < HOUR else SPACING // 4,
+        spacing=SPACINGS[frequency_of(step)],
         history=len(window.series),
     )
 

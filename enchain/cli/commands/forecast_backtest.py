@@ -7,6 +7,7 @@ the command knows neither plane, nor what models are made of.
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -26,17 +27,26 @@ NEEDED = ("numpy", MODULE)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def backtest(arguments: tuple[str, ...]) -> None:
     """Say how good forecasts of given series would have been: --data DIR --freq 5min|1h. See --help."""
-    for module in NEEDED:
-        if not _installed(module):
-            raise click.UsageError(
-                f"the backtest cannot run: there is no module {module}. pip install 'enchain[forecasting]'"
-            )
+    require(NEEDED)
     try:
         done = subprocess.run([sys.executable, "-m", MODULE, *arguments], check=False)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     # A process that a signal ended has a negative code, which a shell would write like this.
     sys.exit(done.returncode if done.returncode >= 0 else KILLED - done.returncode)
+
+
+def require(modules: Sequence[str]) -> None:
+    """Go on only where these can be imported.
+
+    Raises:
+        UsageError: One cannot; it says what to install.
+    """
+    for module in modules:
+        if not _installed(module):
+            raise click.UsageError(
+                f"the backtest cannot run: there is no module {module}. pip install 'enchain[forecasting]'"
+            )
 
 
 def _installed(module: str) -> bool:

@@ -1,14 +1,13 @@
 """Every model of the registry keeps to every rule of the port."""
 
 import functools
-import importlib.util
 from collections.abc import Callable
 
 import pytest
 
 from controlplane.forecast.lstm.model import Lstm
 from controlplane.forecast.lstm.settings import TINY
-from controlplane.forecast.registry import GLOBAL, HEAVY, LIGHT, NAMES, forecaster
+from controlplane.forecast.registry import GLOBAL, NAMES, forecaster
 from tests.conformance.forecasters.forecaster_rules import RULES, Subject
 
 UNPICKLED = ("LSTM",)
@@ -31,25 +30,13 @@ def _subject(name: str) -> Subject:
     )
 
 
-def _exists(name: str) -> bool:
-    """Say whether the model has been written: its library missing is a failure, not a reason to skip."""
-    module = {**LIGHT, **HEAVY}[name].partition(":")[0]
-    return importlib.util.find_spec(module) is not None
-
-
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_keeps_to_a_rule(name: str, rule: Callable[[Subject], None]) -> None:
-    if not _exists(name):
-        pytest.skip(f"{name} has not been written")
-
     rule(_subject(name))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_called_what_the_registry_calls_it(name: str) -> None:
-    if not _exists(name):
-        pytest.skip(f"{name} has not been written")
-
     assert _subject(name).model.name == name
     assert _subject(name).model.needs >= 1

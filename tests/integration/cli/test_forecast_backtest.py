@@ -73,8 +73,8 @@ async def test_a_faulty_file_is_named_with_line_and_column(tmp_path: Path) -> No
     assert not table
 
 
-def test_what_is_not_installed_is_said_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecast_backtest, "NEEDED", ("controlplane.no_such_module",))
+def test_what_is_not_installed_is_said_with_what_to_install() -> None:
+    forecast_backtest.require(forecast_backtest.NEEDED)
 
-    with pytest.raises(click.UsageError, match=r"pip install 'enchain\[forecasting\]'"):
-        forecast_backtest.backtest.main([], standalone_mode=False)
+    with pytest.raises(click.UsageError, match=r"no_such_module. pip install 'enchain\[forecasting\]'"):
+        forecast_backtest.require(("numpy", "controlplane.no_such_module"))

@@ -86,8 +86,9 @@ async def test_what_a_service_uses_up_arrives_with_nothing_set_up_for_it(
         assert await fetch(url) == "hello"  # that is what goes over the network
         until = time.time() + 600
         found = {signal: finite(await receiver.series("site", signal, until=until)) for signal in Signal}
-        assert all(value > 2**20 for value in found[Signal.MEMORY])
-        assert found[Signal.MEMORY], "a web server of Python takes more than a mebibyte"
+        # The first cell may hold but the moment of the start, when it was not a web server yet.
+        assert found[Signal.MEMORY]
+        assert found[Signal.MEMORY][-1] > 2**20, "a web server of Python takes more than a mebibyte"
         assert sum(found[Signal.CPU]) >= 0
         assert found[Signal.CPU]
         assert sum(found[Signal.NETWORK]) > 0

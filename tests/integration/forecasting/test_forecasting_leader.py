@@ -9,9 +9,12 @@ import pytest
 from controlplane.demand.signals import CELL_SECONDS, Signal
 from controlplane.forecast.documents import quantiles_of
 from controlplane.forecast.quantiles import usable
+from controlplane.forecast.worker.client import Worker
 from enchain.state import keys
+from enchain.state.store import Delete, Txn
 from enchain.v1 import forecast_pb2
 from tests.harness.forecasting import END, ForecastingLeader, daily, shares
+from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -96,7 +99,7 @@ async def test_with_the_worker_killed_forecasts_go_on_and_say_so_and_it_comes_ba
 async def test_a_worker_that_dies_each_time_leaves_the_models_that_need_numpy_alone(
     leader: ForecastingLeader,
 ) -> None:
-    leader.forecasts._command = ["/bin/false"]
+    leader.forecasts = Worker("forecasts", leader.clock, command=["/bin/false"])
     await leader.measure("site", Signal.CPU, daily(5))
     leader.start_forecasting()
 
@@ -115,16 +118,14 @@ async def test_what_a_deleted_workload_had_is_forgotten(leader: ForecastingLeade
     leader.start_forecasting()
     first = await leader.forecast("site", "cpu-5m")
     await leader.forecast("other", "cpu-5m")
-    from enchain.state.store import Delete, Txn
 
     await leader.store.commit(Txn(success=(Delete(keys.workload("other")),)))
     await leader.measure("site", Signal.CPU, np.array([9.0]), end=END + CELL_SECONDS)
     leader.advance(CELL_SECONDS)
     await leader.forecast("site", "cpu-5m", after=first.origin_time.seconds)
 
-    from tests.harness.waiting import eventually
-
     async def gone() -> bool:
         return await leader.store.get(keys.forecast("other", "cpu-5m")) is None
 
-    await eventually(gone)
+    assert await eventually(gone)
+    assert await leader.store.get(keys.forecast("site", "cpu-5m")) is not None

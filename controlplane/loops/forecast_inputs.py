@@ -19,15 +19,32 @@ from controlplane.forecast.documents import event_of, forecast_id
 from controlplane.forecast.events.adjust import Cleaned, clean
 from controlplane.forecast.events.uplift import Learned
 from controlplane.forecast.grids import Grid
+from controlplane.forecast.holidays import HOLIDAY, holiday_flags
 from controlplane.forecast.peaks import PEAKS, Peak, peak_rates
 from controlplane.forecast.series import Event, FloatArray, Series, Window
+from enchain.chains.errors import InvalidArgumentError
 from enchain.chains.names import PlannedEventName, workload_id
 from enchain.state import keys
 from enchain.state.store import Store
-from enchain.v1 import workload_pb2
+from enchain.v1 import forecast_pb2, workload_pb2
+
+INSTALL = "Install enchain[forecasting] where the control plane runs."
 
 SETTLE_SECONDS = 60
 """What is sent may be under way for so long; a cell is read only then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the owner of a workload states of its demand.
+
+    Attributes:
+        peaks: Stated peaks.
+        holidays: The country whose public holidays matter; empty for none.
+    """
+
+    peaks: tuple[Peak, ...]
+    holidays: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +58,7 @@ class Input:
         cleaned: What models may know: the same as if there had been no events, and none were planned.
         learned: What past events did, by type.
         freshness: How fresh and whole it is.
+        warnings: What could not be taken in, for whoever relies on the forecast.
     """
 
     key: DemandKey
@@ -49,6 +67,7 @@ class Input:
     cleaned: Window
     learned: Mapping[str, Learned]
     freshness: Freshness
+    warnings: tuple[forecast_pb2.ForecastWarning, ...] = ()
 
     @property
     def forecast(self) -> str:
@@ -62,28 +81,46 @@ async def gather(demand: Demand, store: Store, grid: Grid, now: int) -> list[Inp
     Raises:
         UnavailableError: This replica does not lead, its history is not open yet, or the store is away.
     """
-    events, peaks = await _events(store), await _peaks(store)
+    events, profiles = await _events(store), await _profiles(store)
     until = now - SETTLE_SECONDS
     inputs = []
     for key in await demand.keys():
-        if key.workload not in peaks:
+        if key.workload not in profiles:
             continue  # the workload was deleted; its history goes by age
         series, freshness = await demand.measured(
             key.workload, key.signal, grid.step_seconds, until, grid.window_seconds
         )
         if freshness.points:
-            window = _window(series, grid, events.get(key.workload, ()), peaks[key.workload])
+            known, warnings = await asyncio.to_thread(_known, series, grid, profiles[key.workload])
+            window = Window(series, events.get(key.workload, ()), known)
             cleaned = await asyncio.to_thread(clean, window) if window.events else Cleaned(window, {})
-            inputs.append(Input(key, grid, window, cleaned.window, cleaned.learned, freshness))
+            inputs.append(Input(key, grid, window, cleaned.window, cleaned.learned, freshness, warnings))
     return inputs
 
 
-def _window(series: Series, grid: Grid, events: Sequence[Event], peaks: Sequence[Peak]) -> Window:
-    """Put a window together. Stated peaks are rates of requests; other signals take their shape from them."""
+def _known(
+    series: Series, grid: Grid, profile: Profile
+) -> tuple[dict[str, FloatArray], tuple[forecast_pb2.ForecastWarning, ...]]:
+    """Answer what is known ahead of a series, and what could not be taken in.
+
+    Stated peaks are rates of requests; other signals take their shape from them.
+    """
     covariates: dict[str, FloatArray] = {}
-    if peaks:
-        covariates[PEAKS] = peak_rates(series, peaks, grid.horizon)
-    return Window(series, tuple(events), covariates)
+    if profile.peaks:
+        covariates[PEAKS] = peak_rates(series, profile.peaks, grid.horizon)
+    if not profile.holidays:
+        return covariates, ()
+    try:
+        covariates[HOLIDAY] = holiday_flags(series, profile.holidays, grid.horizon)
+    except ImportError:
+        told, remedy = "public holidays are not taken in: the library is missing", INSTALL
+    except InvalidArgumentError as error:
+        told, remedy = f"public holidays are not taken in: {error.message}", error.remedy
+    else:
+        return covariates, ()
+    return covariates, (
+        forecast_pb2.ForecastWarning(reason="HOLIDAYS_UNKNOWN", description=told, remedy=remedy),
+    )
 
 
 def learnable(inputs: Sequence[Input]) -> list[Window]:
@@ -99,13 +136,15 @@ async def _events(store: Store) -> Mapping[str, tuple[Event, ...]]:
     return {workload: tuple(events) for workload, events in found.items()}
 
 
-async def _peaks(store: Store) -> Mapping[str, tuple[Peak, ...]]:
-    """Answer the stated peaks of each workload; none for one that states none."""
+async def _profiles(store: Store) -> Mapping[str, Profile]:
+    """Answer what is stated of each workload's demand."""
     items = [item async for item in scan(store, keys.WORKLOADS)]
     return {
-        workload_id(document.message.name, "name"): tuple(
-            Peak(each.cron, each.duration.seconds, each.rate_per_hour)
-            for each in document.message.demand.peaks
-        )
+        workload_id(document.message.name, "name"): _profile(document.message.demand)
         for document in readable(workload_pb2.Workload, items)
     }
+
+
+def _profile(demand: workload_pb2.DemandProfile) -> Profile:
+    peaks = (Peak(each.cron, each.duration.seconds, each.rate_per_hour) for each in demand.peaks)
+    return Profile(tuple(peaks), demand.holidays)

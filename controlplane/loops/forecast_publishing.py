@@ -170,6 +170,7 @@ class Publisher:
             warnings=[
                 *warnings_of(each.window, combined, row, members.failures, data, each.freshness.fault),
                 *planned.warnings,
+                *each.warnings,
                 *_about_models(stands, self._drift(each)),
             ],
         )

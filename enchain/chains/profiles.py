@@ -17,6 +17,7 @@ PROMQL_CHARS_MAX = 2000
 _SIGNAL = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _CRON_PART = re.compile(r"[0-9*,/\-]+|[A-Za-z]{3}(?:-[A-Za-z]{3})?")
 _CRON_PARTS = 5
+_COUNTRY = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
@@ -52,6 +53,10 @@ def _demand(demand: workload_pb2.DemandProfile) -> Iterator[Violation]:
         if not 0 < len(demand.prometheus[name].strip()) <= PROMQL_CHARS_MAX:
             told = f"write PromQL, at most {PROMQL_CHARS_MAX} characters"
             yield Violation(f"demand.prometheus.{name}", told, "OUT_OF_RANGE")
+    if demand.holidays and not _COUNTRY.fullmatch(demand.holidays):
+        yield Violation(
+            "demand.holidays", "write a country such as DE, or a part of it such as DE-BY", "INVALID_ID"
+        )
 
 
 def _peaks(demand: workload_pb2.DemandProfile) -> Iterator[Violation]:

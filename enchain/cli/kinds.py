@@ -176,11 +176,12 @@ def _slo(item: Field) -> workload_pb2.ServiceLevel | None:
 def _demand(item: Field) -> workload_pb2.DemandProfile | None:
     if item.value is None:
         return None
-    item.only("unit", "peaks", "prometheus")
+    item.only("unit", "peaks", "prometheus", "holidays")
     peaks = [peak.only("cron", "for", "rate") for peak in item.child("peaks").items()]
     return workload_pb2.DemandProfile(
         unit={name: signal.number() for name, signal in item.child("unit").entries()},
         prometheus=item.child("prometheus").text_map(),
+        holidays=item.child("holidays").text(),
         peaks=[
             workload_pb2.StatedPeak(
                 cron=peak.child("cron").required().text(),

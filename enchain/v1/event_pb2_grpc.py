@@ -96,7 +96,7 @@ class PlannedEventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeletePlannedEvent(self, request, context):
-        """Deletes an event. What was learned from it stays.
+        """Deletes an event. The next of its type is no longer learned from it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,7 @@ class PlannedEventServiceStub:
     UpdatePlannedEvent: _grpc.UnaryUnaryMultiCallable[_event_pb2.UpdatePlannedEventRequest, _event_pb2.PlannedEvent]
     """Replaces an event."""
     DeletePlannedEvent: _grpc.UnaryUnaryMultiCallable[_event_pb2.DeletePlannedEventRequest, _event_pb2.DeletePlannedEventResponse]
-    """Deletes an event. What was learned from it stays."""
+    """Deletes an event. The next of its type is no longer learned from it."""
 
 @_typing.type_check_only
 class PlannedEventServiceAsyncStub(PlannedEventServiceStub):
@@ -62,7 +62,7 @@ class PlannedEventServiceAsyncStub(PlannedEventServiceStub):
     UpdatePlannedEvent: _aio.UnaryUnaryMultiCallable[_event_pb2.UpdatePlannedEventRequest, _event_pb2.PlannedEvent]  # type: ignore[assignment]
     """Replaces an event."""
     DeletePlannedEvent: _aio.UnaryUnaryMultiCallable[_event_pb2.DeletePlannedEventRequest, _event_pb2.DeletePlannedEventResponse]  # type: ignore[assignment]
-    """Deletes an event. What was learned from it stays."""
+    """Deletes an event. The next of its type is no longer learned from it."""
 
 class PlannedEventServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps planned events. Forecasts take them in at their next refresh."""
@@ -107,6 +107,6 @@ class PlannedEventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.DeletePlannedEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.DeletePlannedEventResponse, _abc.Awaitable[_event_pb2.DeletePlannedEventResponse]]:
-        """Deletes an event. What was learned from it stays."""
+        """Deletes an event. The next of its type is no longer learned from it."""
 
 def add_PlannedEventServiceServicer_to_server(servicer: PlannedEventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -416,6 +416,11 @@ class DemandProfile(_message.Message):
     UNIT_FIELD_NUMBER: _builtins.int
     PEAKS_FIELD_NUMBER: _builtins.int
     PROMETHEUS_FIELD_NUMBER: _builtins.int
+    HOLIDAYS_FIELD_NUMBER: _builtins.int
+    holidays: _builtins.str
+    """The country whose public holidays move demand: ISO 3166-1 alpha-2, or a part of it, such as `DE` or `DE-BY`.
+    Empty: none.
+    """
     @_builtins.property
     def unit(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """What one resource needs, by signal: `cpu` in cores, `memory` and `network` in bytes (per second)."""
@@ -432,10 +437,11 @@ class DemandProfile(_message.Message):
         unit: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         peaks: _abc.Iterable[Global___StatedPeak] | None = ...,
         prometheus: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        holidays: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["peaks", b"peaks", "prometheus", b"prometheus", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holidays", b"holidays", "peaks", b"peaks", "prometheus", b"prometheus", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -82,10 +82,13 @@ class ForecastingLeader:
         await self.history.begin(key, Source.PROMETHEUS, "up")
         await self.history.put(key, Source.PROMETHEUS, start, values)
 
-    async def workload(self, workload: str, peaks: Sequence[workload_pb2.StatedPeak] = ()) -> None:
+    async def workload(
+        self, workload: str, peaks: Sequence[workload_pb2.StatedPeak] = (), *, holidays: str = ""
+    ) -> None:
         """Put a workload down, where it is not there."""
         if await self.store.get(keys.workload(workload)) is None:
             message = workload_pb2.Workload(name=workload_name(workload))
+            message.demand.holidays = holidays
             message.demand.peaks.extend(peaks)
             await put(self.store, [Put(keys.workload(workload), encode(message))])
 

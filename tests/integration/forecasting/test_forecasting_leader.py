@@ -129,3 +129,4 @@ async def test_what_a_deleted_workload_had_is_forgotten(leader: ForecastingLeade
 
     assert await eventually(gone)
     assert await leader.store.get(keys.forecast("site", "cpu-5m")) is not None
+    assert await eventually(lambda: leader.book.get("other/cpu-5m") is None)

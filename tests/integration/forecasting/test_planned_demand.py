@@ -1,14 +1,19 @@
 """What is planned, in what the leader publishes: events with and without, and stated peaks."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 
 from controlplane.demand.signals import Signal
 from controlplane.forecast.documents import quantiles_of
+from controlplane.forecast.grids import COARSE
+from controlplane.forecast.holidays import HOLIDAY
+from controlplane.loops.forecast_inputs import gather
 from enchain.state import keys
 from enchain.state.codec import encode
 from enchain.state.store import Put, put
 from enchain.v1 import event_pb2, workload_pb2
-from tests.harness.forecasting import END, ForecastingLeader, daily
+from tests.harness.forecasting import END, NOW, ForecastingLeader, daily
 
 HOUR = 3600
 MEDIAN = 6
@@ -90,3 +95,32 @@ async def test_stated_peaks_are_the_prior_while_history_is_short(leader: Forecas
     assert median[:10].max() < 10
     assert median[14:22].min() > 30
     assert "STATED_PEAK" in {each.reason for each in forecast.warnings}
+
+
+async def test_public_holidays_of_the_workloads_country_are_shown_to_models(
+    leader: ForecastingLeader,
+) -> None:
+    await leader.workload("site", holidays="US")
+    await leader.measure("site", Signal.CPU, daily(5))
+
+    (each,) = await gather(leader.demand, leader.store, COARSE, int(NOW.timestamp()))
+
+    # Thanksgiving is on the Thursday after the test's Monday.
+    assert each.warnings == ()
+    flags = each.cleaned.covariates[HOLIDAY]
+    assert len(flags) == len(each.cleaned.series) + COARSE.horizon
+    thursday = int(datetime(2026, 11, 26, tzinfo=UTC).timestamp())
+    later = await gather(leader.demand, leader.store, COARSE, thursday)
+    assert later[0].cleaned.covariates[HOLIDAY][-COARSE.horizon :].sum() == 24
+
+
+async def test_holidays_of_a_country_that_there_is_not_are_told_and_the_forecast_stands(
+    leader: ForecastingLeader,
+) -> None:
+    await leader.workload("site", holidays="XX")
+    await leader.measure("site", Signal.CPU, daily(0.2))
+    leader.start_forecasting()
+
+    forecast = await leader.forecast("site", "cpu-5m")
+
+    assert "HOLIDAYS_UNKNOWN" in {each.reason for each in forecast.warnings}

@@ -84,6 +84,7 @@ BAD: dict[str, tuple[str, Json, str, str]] = {
     "negative unit": ("demand", {"unit": {"cpu": -1.0}}, "demand.unit.cpu", "OUT_OF_RANGE"),
     "signal with a blank": ("demand", {"unit": {"a b": 1.0}}, "demand.unit.a b", "INVALID_ID"),
     "empty PromQL": ("demand", {"prometheus": {"cpu": " "}}, "demand.prometheus.cpu", "OUT_OF_RANGE"),
+    "country in words": ("demand", {"holidays": "Germany"}, "demand.holidays", "INVALID_ID"),
     "cron of four": ("demand", {"peaks": [{"cron": "0 9 * *"}]}, "demand.peaks[0].cron", "INVALID_CRON"),
     "peak of no time": ("demand", {"peaks": [{}]}, "demand.peaks[0].duration", "OUT_OF_RANGE"),
     "price below zero": ("cost", {"miss_price": -1.0}, "cost.miss_price", "OUT_OF_RANGE"),

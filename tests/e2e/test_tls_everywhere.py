@@ -128,15 +128,19 @@ async def test_a_wrong_certificate_is_refused_on_every_leg(secured: Secured, who
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE, address
 
 
-async def _ask(address: str, tls: TlsFiles | None) -> None:
+SERVING = b"\x08\x01"
+"""`grpc.health.v1.HealthCheckResponse` with the status SERVING, as it is on the wire."""
+
+
+async def _ask(address: str, tls: TlsFiles | None) -> bytes:
     """Ask for the health of a server, with some certificate or none; etcd has the service too."""
     from enchain.process.channels import open_channel
 
     async with open_channel(address, tls=tls, local_pool=True) as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
-        await check(b"", timeout=5.0)
+        return bytes(await check(b"", timeout=5.0))
 
 
 async def test_the_right_certificate_is_let_in_on_every_leg(secured: Secured) -> None:
     for child in secured.cluster.children.values():
-        await _ask(child.address, secured.tls)
+        assert await _ask(child.address, secured.tls) == SERVING

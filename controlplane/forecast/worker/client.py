@@ -111,7 +111,11 @@ class Worker:
                 raise
         self._failures = 0
         if answer.kind == "failed":
-            raise OurError(str(answer.body["description"]), reason=str(answer.body["reason"]))
+            raise OurError(
+                str(answer.body["description"]),
+                reason=str(answer.body["reason"]),
+                remedy=str(answer.body["remedy"]),
+            )
         return answer
 
     async def close(self) -> None:

@@ -55,10 +55,11 @@ def _answer(tasks: Tasks, frame: Frame, answers: BinaryIO) -> Frame:
     try:
         body, arrays = tasks.do(frame, told)
     except EnchainError as error:
-        return Frame("failed", frame.number, {"reason": error.reason, "description": error.message})
+        said = {"reason": error.reason, "description": error.message, "remedy": error.remedy}
+        return Frame("failed", frame.number, said)
     except Exception as error:  # noqa: BLE001 - told to whoever asked, and the process lives on
         _log.exception("worker failed", kind=frame.kind)
-        said = {"reason": "WORKER_FAILED", "description": f"{type(error).__name__}: {error}"}
+        said = {"reason": "WORKER_FAILED", "description": f"{type(error).__name__}: {error}", "remedy": ""}
         return Frame("failed", frame.number, said)
     return Frame("done", frame.number, body, arrays)
 

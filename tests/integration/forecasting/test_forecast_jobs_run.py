@@ -144,3 +144,18 @@ async def test_with_nothing_measured_a_job_fails_and_says_what_is_missing(leader
     assert failed.state == forecast_pb2.JOB_STATE_FAILED
     assert failed.failure.reason == "NO_DEMAND"
     assert failed.failure.remedy
+
+
+async def test_with_too_short_a_history_a_training_says_what_to_wait_for(leader: ForecastingLeader) -> None:
+    jobs = Jobs(leader)
+    await leader.measure("site", Signal.CPU, daily(0.5))
+    job = await jobs.catalog.begin(_training(), CALLER)
+    leader.start_jobs()
+
+    failed = await jobs.until(job, *ENDED)
+
+    assert failed.state == forecast_pb2.JOB_STATE_FAILED
+    assert (failed.failure.reason, failed.failure.remedy) == (
+        "TOO_SHORT",
+        "Wait until two days were measured.",
+    )

@@ -31,9 +31,13 @@ RESOURCES = f"{ROOT}resources/"
 DECISIONS = f"{ROOT}decisions/"
 EVENTS = f"{DECISIONS}events/"
 POOLS = f"{DECISIONS}pools/"
+LAUNCHES = f"{DECISIONS}launches/"
 RECOMMENDATIONS = f"{DECISIONS}recommendations/"
+RECOMMENDATION_INPUTS = f"{DECISIONS}recommendation-inputs/"
 SWITCHES = f"{DECISIONS}switches/"
 LEARNED = f"{ROOT}learned/"
+PROFILES = f"{LEARNED}profiles/"
+STARTS = f"{LEARNED}starts/"
 REFUSED = f"{LEARNED}refused/"
 FORECASTS = f"{LEARNED}forecasts/"
 ACCURACY = f"{LEARNED}accuracy/"
@@ -213,3 +217,48 @@ def forecast_request(request_id: str) -> str:
 def forecast_job(job: str) -> str:
     """Key of a backtest or a training."""
     return f"{FORECAST_JOBS}{job}"
+
+
+def pool(engine: str, version: str) -> str:
+    """Key of how many instances of an engine version are wanted."""
+    return f"{POOLS}{engine}/{version}"
+
+
+def pools_of(engine: str) -> str:
+    """Prefix of an engine's pools."""
+    return f"{POOLS}{engine}/"
+
+
+def launch(engine: str, launch: str) -> str:
+    """Key of one start of an engine instance."""
+    return f"{LAUNCHES}{engine}/{launch}"
+
+
+def recommendation(workload: str, recommendation: str) -> str:
+    """Key of a recommendation; ULIDs, so that they sort by time."""
+    return f"{RECOMMENDATIONS}{workload}/{recommendation}"
+
+
+def recommendations_of(workload: str) -> str:
+    """Prefix of a workload's recommendations."""
+    return f"{RECOMMENDATIONS}{workload}/"
+
+
+def recommendation_inputs(workload: str, recommendation: str) -> str:
+    """Key of what a recommendation rests on."""
+    return f"{RECOMMENDATION_INPUTS}{workload}/{recommendation}"
+
+
+def recommendation_inputs_of(workload: str) -> str:
+    """Prefix of what a workload's recommendations rest on."""
+    return f"{RECOMMENDATION_INPUTS}{workload}/"
+
+
+def profiles_of(workload: str) -> str:
+    """Prefix of what engines were measured to do for a workload."""
+    return f"{PROFILES}{workload}/"
+
+
+def starts(engine: str, version: str) -> str:
+    """Key of how long instances of an engine version take to start."""
+    return f"{STARTS}{engine}/{version}"

@@ -25,6 +25,32 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _DrainPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DrainPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DrainPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DRAIN_POLICY_UNSPECIFIED: _DrainPolicy.ValueType  # 0
+    DRAIN_POLICY_FINISH: _DrainPolicy.ValueType  # 1
+    """They end by themselves, however long it takes. The default."""
+    DRAIN_POLICY_HAND_OVER: _DrainPolicy.ValueType  # 2
+    """The switch ends; they go on, and the instances that they need stay."""
+    DRAIN_POLICY_ABORT: _DrainPolicy.ValueType  # 3
+    """They are cancelled, and what they made is destroyed as their chain says."""
+
+class DrainPolicy(_DrainPolicy, metaclass=_DrainPolicyEnumTypeWrapper):
+    """What becomes of operations on the old chain when the time for draining is over."""
+
+DRAIN_POLICY_UNSPECIFIED: DrainPolicy.ValueType  # 0
+DRAIN_POLICY_FINISH: DrainPolicy.ValueType  # 1
+"""They end by themselves, however long it takes. The default."""
+DRAIN_POLICY_HAND_OVER: DrainPolicy.ValueType  # 2
+"""The switch ends; they go on, and the instances that they need stay."""
+DRAIN_POLICY_ABORT: DrainPolicy.ValueType  # 3
+"""They are cancelled, and what they made is destroyed as their chain says."""
+Global___DrainPolicy: _TypeAlias = DrainPolicy  # noqa: Y015
+
 @_typing.final
 class Chain(_message.Message):
     """A named, immutable revision of which engine does each step, everything pinned. It stands alone: a router
@@ -301,6 +327,7 @@ class Route(_message.Message):
     CHAIN_SWITCH_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     EXPERIMENT_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/route`."""
     etag: _builtins.str
@@ -321,6 +348,10 @@ class Route(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Output only."""
 
+    @_builtins.property
+    def pin(self) -> Global___RoutePin:
+        """A person holds it where it is: no plan and no experiment moves it. Unset: nobody does."""
+
     def __init__(
         self,
         *,
@@ -332,14 +363,44 @@ class Route(_message.Message):
         chain_switch: _builtins.str = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         experiment: _builtins.str = ...,
+        pin: Global___RoutePin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pin", b"pin", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_switch", b"chain_switch", "etag", b"etag", "experiment", b"experiment", "hash_version", b"hash_version", "name", b"name", "seed", b"seed", "shares", b"shares", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_switch", b"chain_switch", "etag", b"etag", "experiment", b"experiment", "hash_version", b"hash_version", "name", b"name", "pin", b"pin", "seed", b"seed", "shares", b"shares", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Route: _TypeAlias = Route  # noqa: Y015
+
+@_typing.final
+class RoutePin(_message.Message):
+    """Who holds a route where it is, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    @_builtins.property
+    def actor(self) -> _origin_pb2.Identity: ...
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        actor: _origin_pb2.Identity | None = ...,
+        reason: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoutePin: _TypeAlias = RoutePin  # noqa: Y015
 
 @_typing.final
 class RouteShare(_message.Message):
@@ -421,6 +482,13 @@ class ChainSwitch(_message.Message):
     RECOMMENDATION_FIELD_NUMBER: _builtins.int
     IMPACT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DRAIN_POLICY_FIELD_NUMBER: _builtins.int
+    DRAIN_TIMEOUT_FIELD_NUMBER: _builtins.int
+    PHASES_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    ABORT_REQUESTED_FIELD_NUMBER: _builtins.int
+    LAUNCHES_FIELD_NUMBER: _builtins.int
+    WATCH_TIMEOUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/switches/{ulid}`."""
     etag: _builtins.str
@@ -434,6 +502,10 @@ class ChainSwitch(_message.Message):
     """The recommendation that it carries out, where there is one."""
     request_id: _builtins.str
     """The request id that it was asked for with; the same id answers with this switch again."""
+    drain_policy: Global___DrainPolicy.ValueType
+    """What becomes of operations that still run on the old chain when draining must end."""
+    abort_requested: _builtins.bool
+    """A person wants it to end."""
     @_builtins.property
     def to(self) -> Global___Route: ...
     @_builtins.property
@@ -449,6 +521,26 @@ class ChainSwitch(_message.Message):
     @_builtins.property
     def impact(self) -> Global___SwitchImpact:
         """Output only: what it would do or did."""
+
+    @_builtins.property
+    def drain_timeout(self) -> _duration_pb2.Duration:
+        """How long operations on the old chain may go on. Default: until they end by themselves."""
+
+    @_builtins.property
+    def phases(self) -> _containers.RepeatedCompositeFieldContainer[Global___SwitchPhase]:
+        """Each state that it was in, oldest first."""
+
+    @_builtins.property
+    def evidence(self) -> Global___SwitchEvidence:
+        """What was measured after its chain was put in force, against the old one."""
+
+    @_builtins.property
+    def launches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Instances that it has launched, by launch."""
+
+    @_builtins.property
+    def watch_timeout(self) -> _duration_pb2.Duration:
+        """How long after its chain is in force it is watched, and rolled back where it does worse."""
 
     def __init__(
         self,
@@ -467,14 +559,124 @@ class ChainSwitch(_message.Message):
         recommendation: _builtins.str = ...,
         impact: Global___SwitchImpact | None = ...,
         request_id: _builtins.str = ...,
+        drain_policy: Global___DrainPolicy.ValueType = ...,
+        drain_timeout: _duration_pb2.Duration | None = ...,
+        phases: _abc.Iterable[Global___SwitchPhase] | None = ...,
+        evidence: Global___SwitchEvidence | None = ...,
+        abort_requested: _builtins.bool = ...,
+        launches: _abc.Iterable[_builtins.str] | None = ...,
+        watch_timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "from", b"from", "impact", b"impact", "to", b"to", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "drain_timeout", b"drain_timeout", "evidence", b"evidence", "from", b"from", "impact", b"impact", "to", b"to", "update_time", b"update_time", "watch_timeout", b"watch_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "etag", b"etag", "from", b"from", "impact", b"impact", "name", b"name", "reason", b"reason", "recommendation", b"recommendation", "request_id", b"request_id", "rollback_of", b"rollback_of", "rollback_reason", b"rollback_reason", "state", b"state", "to", b"to", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_requested", b"abort_requested", "actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "drain_policy", b"drain_policy", "drain_timeout", b"drain_timeout", "etag", b"etag", "evidence", b"evidence", "from", b"from", "impact", b"impact", "launches", b"launches", "name", b"name", "phases", b"phases", "reason", b"reason", "recommendation", b"recommendation", "request_id", b"request_id", "rollback_of", b"rollback_of", "rollback_reason", b"rollback_reason", "state", b"state", "to", b"to", "update_time", b"update_time", "watch_timeout", b"watch_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChainSwitch: _TypeAlias = ChainSwitch  # noqa: Y015
+
+@_typing.final
+class SwitchPhase(_message.Message):
+    """One state that a switch was in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    state: Global___ChainSwitch.State.ValueType
+    description: _builtins.str
+    """What was done or found, in words."""
+    leader: _builtins.str
+    """Which replica did it."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        state: Global___ChainSwitch.State.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        description: _builtins.str = ...,
+        leader: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "leader", b"leader", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchPhase: _TypeAlias = SwitchPhase  # noqa: Y015
+
+@_typing.final
+class SwitchEvidence(_message.Message):
+    """How the new chain does against the old one, as counted from operations that ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    verdict: _builtins.str
+    """Stable UPPER_SNAKE code: `FAILS_MORE`, `SLOWER`, `NO_WORSE` or `TOO_FEW`."""
+    description: _builtins.str
+    @_builtins.property
+    def before(self) -> Global___ChainEvidence: ...
+    @_builtins.property
+    def after(self) -> Global___ChainEvidence: ...
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        before: Global___ChainEvidence | None = ...,
+        after: Global___ChainEvidence | None = ...,
+        verdict: _builtins.str = ...,
+        description: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "description", b"description", "time", b"time", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchEvidence: _TypeAlias = SwitchEvidence  # noqa: Y015
+
+@_typing.final
+class ChainEvidence(_message.Message):
+    """What was counted of one chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    P95_SECONDS_FIELD_NUMBER: _builtins.int
+    MEAN_SECONDS_FIELD_NUMBER: _builtins.int
+    chain: _builtins.str
+    operations: _builtins.int
+    failures: _builtins.int
+    p95_seconds: _builtins.float
+    mean_seconds: _builtins.float
+    def __init__(
+        self,
+        *,
+        chain: _builtins.str = ...,
+        operations: _builtins.int = ...,
+        failures: _builtins.int = ...,
+        p95_seconds: _builtins.float = ...,
+        mean_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "failures", b"failures", "mean_seconds", b"mean_seconds", "operations", b"operations", "p95_seconds", b"p95_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainEvidence: _TypeAlias = ChainEvidence  # noqa: Y015
 
 @_typing.final
 class SwitchImpact(_message.Message):
@@ -485,28 +687,95 @@ class SwitchImpact(_message.Message):
     OPERATIONS_RUNNING_FIELD_NUMBER: _builtins.int
     RESOURCES_BOUND_FIELD_NUMBER: _builtins.int
     GAPS_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    LAUNCHED_FIELD_NUMBER: _builtins.int
+    DRAINED_FIELD_NUMBER: _builtins.int
+    COST_PER_REQUEST_CHANGE_FIELD_NUMBER: _builtins.int
+    P95_BEFORE_FIELD_NUMBER: _builtins.int
+    P95_AFTER_FIELD_NUMBER: _builtins.int
     operations_running: _builtins.int
     """Operations still running on chains that lose their share."""
     resources_bound: _builtins.int
     """Resources that stay bound to chains that lose their share."""
+    cost_per_request_change: _builtins.float
+    """What measured profiles predict, where there are any: new less old. Unset: nothing is known."""
     @_builtins.property
     def gaps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Steps for which no instance is ready, as `serve: no instance of process 1.0`."""
 
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The operations and resources themselves, the first hundred of each."""
+
+    @_builtins.property
+    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the new chain cannot do that the old one can: capabilities, inputs and outputs that differ."""
+
+    @_builtins.property
+    def launched(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceChange]:
+        """Instances that would be launched and drained."""
+
+    @_builtins.property
+    def drained(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceChange]: ...
+    @_builtins.property
+    def p95_before(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def p95_after(self) -> _duration_pb2.Duration: ...
     def __init__(
         self,
         *,
         operations_running: _builtins.int = ...,
         resources_bound: _builtins.int = ...,
         gaps: _abc.Iterable[_builtins.str] | None = ...,
+        operations: _abc.Iterable[_builtins.str] | None = ...,
+        resources: _abc.Iterable[_builtins.str] | None = ...,
+        differences: _abc.Iterable[_builtins.str] | None = ...,
+        launched: _abc.Iterable[Global___InstanceChange] | None = ...,
+        drained: _abc.Iterable[Global___InstanceChange] | None = ...,
+        cost_per_request_change: _builtins.float | None = ...,
+        p95_before: _duration_pb2.Duration | None = ...,
+        p95_after: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_per_request_change", b"_cost_per_request_change", "cost_per_request_change", b"cost_per_request_change", "p95_after", b"p95_after", "p95_before", b"p95_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_per_request_change", b"_cost_per_request_change", "cost_per_request_change", b"cost_per_request_change", "differences", b"differences", "drained", b"drained", "gaps", b"gaps", "launched", b"launched", "operations", b"operations", "operations_running", b"operations_running", "p95_after", b"p95_after", "p95_before", b"p95_before", "resources", b"resources", "resources_bound", b"resources_bound"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_per_request_change: _TypeAlias = _typing.Literal["cost_per_request_change"]  # noqa: Y015
+    _WhichOneofArgType__cost_per_request_change: _TypeAlias = _typing.Literal["_cost_per_request_change", b"_cost_per_request_change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_per_request_change) -> _WhichOneofReturnType__cost_per_request_change | None: ...
+
+Global___SwitchImpact: _TypeAlias = SwitchImpact  # noqa: Y015
+
+@_typing.final
+class InstanceChange(_message.Message):
+    """How many instances of an engine version come or go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGINE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    engine: _builtins.str
+    version: _builtins.str
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        engine: _builtins.str = ...,
+        version: _builtins.str = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gaps", b"gaps", "operations_running", b"operations_running", "resources_bound", b"resources_bound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "engine", b"engine", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SwitchImpact: _TypeAlias = SwitchImpact  # noqa: Y015
+Global___InstanceChange: _TypeAlias = InstanceChange  # noqa: Y015
 
 @_typing.final
 class Convergence(_message.Message):
@@ -753,6 +1022,9 @@ class SwitchChainRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DRAIN_POLICY_FIELD_NUMBER: _builtins.int
+    DRAIN_TIMEOUT_FIELD_NUMBER: _builtins.int
+    WATCH_TIMEOUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/route`."""
     chain: _builtins.str
@@ -763,6 +1035,15 @@ class SwitchChainRequest(_message.Message):
     validate_only: _builtins.bool
     """Answer what it would do; move nothing."""
     request_id: _builtins.str
+    drain_policy: Global___DrainPolicy.ValueType
+    @_builtins.property
+    def drain_timeout(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def watch_timeout(self) -> _duration_pb2.Duration:
+        """How long it is watched once it is in force, and rolled back where it does worse. Default: not at all for a
+        person's switch, 10 min for one that carries out a recommendation.
+        """
+
     def __init__(
         self,
         *,
@@ -772,14 +1053,121 @@ class SwitchChainRequest(_message.Message):
         reason: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        drain_policy: Global___DrainPolicy.ValueType = ...,
+        drain_timeout: _duration_pb2.Duration | None = ...,
+        watch_timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drain_timeout", b"drain_timeout", "watch_timeout", b"watch_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "drain_policy", b"drain_policy", "drain_timeout", b"drain_timeout", "etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "watch_timeout", b"watch_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SwitchChainRequest: _TypeAlias = SwitchChainRequest  # noqa: Y015
+
+@_typing.final
+class PinRouteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`workloads/{workload}/route`."""
+    etag: _builtins.str
+    reason: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinRouteRequest: _TypeAlias = PinRouteRequest  # noqa: Y015
+
+@_typing.final
+class UnpinRouteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    etag: _builtins.str
+    reason: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnpinRouteRequest: _TypeAlias = UnpinRouteRequest  # noqa: Y015
+
+@_typing.final
+class AbortChainSwitchRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    etag: _builtins.str
+    reason: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortChainSwitchRequest: _TypeAlias = AbortChainSwitchRequest  # noqa: Y015
+
+@_typing.final
+class WatchChainSwitchRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchChainSwitchRequest: _TypeAlias = WatchChainSwitchRequest  # noqa: Y015
 
 @_typing.final
 class RollbackChainRequest(_message.Message):

@@ -70,6 +70,26 @@ class ChainServiceStub:
                 request_serializer=enchain_dot_v1_dot_chain__pb2.RollbackChainRequest.SerializeToString,
                 response_deserializer=enchain_dot_v1_dot_chain__pb2.ChainSwitch.FromString,
                 _registered_method=True)
+        self.PinRoute = channel.unary_unary(
+                '/enchain.v1.ChainService/PinRoute',
+                request_serializer=enchain_dot_v1_dot_chain__pb2.PinRouteRequest.SerializeToString,
+                response_deserializer=enchain_dot_v1_dot_chain__pb2.Route.FromString,
+                _registered_method=True)
+        self.UnpinRoute = channel.unary_unary(
+                '/enchain.v1.ChainService/UnpinRoute',
+                request_serializer=enchain_dot_v1_dot_chain__pb2.UnpinRouteRequest.SerializeToString,
+                response_deserializer=enchain_dot_v1_dot_chain__pb2.Route.FromString,
+                _registered_method=True)
+        self.AbortChainSwitch = channel.unary_unary(
+                '/enchain.v1.ChainService/AbortChainSwitch',
+                request_serializer=enchain_dot_v1_dot_chain__pb2.AbortChainSwitchRequest.SerializeToString,
+                response_deserializer=enchain_dot_v1_dot_chain__pb2.ChainSwitch.FromString,
+                _registered_method=True)
+        self.WatchChainSwitch = channel.unary_stream(
+                '/enchain.v1.ChainService/WatchChainSwitch',
+                request_serializer=enchain_dot_v1_dot_chain__pb2.WatchChainSwitchRequest.SerializeToString,
+                response_deserializer=enchain_dot_v1_dot_chain__pb2.ChainSwitch.FromString,
+                _registered_method=True)
         self.GetChainSwitch = channel.unary_unary(
                 '/enchain.v1.ChainService/GetChainSwitch',
                 request_serializer=enchain_dot_v1_dot_chain__pb2.GetChainSwitchRequest.SerializeToString,
@@ -146,6 +166,34 @@ class ChainServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PinRoute(self, request, context):
+        """Holds a route where it is: plans leave it alone, and whoever switches by hand must unpin it first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnpinRoute(self, request, context):
+        """Lets plans move a route again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortChainSwitch(self, request, context):
+        """Ends a switch that has not put its chain in force yet, or undoes one that has. One that has ended stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchChainSwitch(self, request, context):
+        """Follows a switch to its end: as it stands at once, and again whenever it changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetChainSwitch(self, request, context):
         """Answers one switch of the past or present.
         """
@@ -203,6 +251,26 @@ def add_ChainServiceServicer_to_server(servicer, server):
             'RollbackChain': grpc.unary_unary_rpc_method_handler(
                     servicer.RollbackChain,
                     request_deserializer=enchain_dot_v1_dot_chain__pb2.RollbackChainRequest.FromString,
+                    response_serializer=enchain_dot_v1_dot_chain__pb2.ChainSwitch.SerializeToString,
+            ),
+            'PinRoute': grpc.unary_unary_rpc_method_handler(
+                    servicer.PinRoute,
+                    request_deserializer=enchain_dot_v1_dot_chain__pb2.PinRouteRequest.FromString,
+                    response_serializer=enchain_dot_v1_dot_chain__pb2.Route.SerializeToString,
+            ),
+            'UnpinRoute': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnpinRoute,
+                    request_deserializer=enchain_dot_v1_dot_chain__pb2.UnpinRouteRequest.FromString,
+                    response_serializer=enchain_dot_v1_dot_chain__pb2.Route.SerializeToString,
+            ),
+            'AbortChainSwitch': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortChainSwitch,
+                    request_deserializer=enchain_dot_v1_dot_chain__pb2.AbortChainSwitchRequest.FromString,
+                    response_serializer=enchain_dot_v1_dot_chain__pb2.ChainSwitch.SerializeToString,
+            ),
+            'WatchChainSwitch': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchChainSwitch,
+                    request_deserializer=enchain_dot_v1_dot_chain__pb2.WatchChainSwitchRequest.FromString,
                     response_serializer=enchain_dot_v1_dot_chain__pb2.ChainSwitch.SerializeToString,
             ),
             'GetChainSwitch': grpc.unary_unary_rpc_method_handler(
@@ -410,6 +478,114 @@ class ChainService:
             target,
             '/enchain.v1.ChainService/RollbackChain',
             enchain_dot_v1_dot_chain__pb2.RollbackChainRequest.SerializeToString,
+            enchain_dot_v1_dot_chain__pb2.ChainSwitch.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PinRoute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/enchain.v1.ChainService/PinRoute',
+            enchain_dot_v1_dot_chain__pb2.PinRouteRequest.SerializeToString,
+            enchain_dot_v1_dot_chain__pb2.Route.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnpinRoute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/enchain.v1.ChainService/UnpinRoute',
+            enchain_dot_v1_dot_chain__pb2.UnpinRouteRequest.SerializeToString,
+            enchain_dot_v1_dot_chain__pb2.Route.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortChainSwitch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/enchain.v1.ChainService/AbortChainSwitch',
+            enchain_dot_v1_dot_chain__pb2.AbortChainSwitchRequest.SerializeToString,
+            enchain_dot_v1_dot_chain__pb2.ChainSwitch.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchChainSwitch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/enchain.v1.ChainService/WatchChainSwitch',
+            enchain_dot_v1_dot_chain__pb2.WatchChainSwitchRequest.SerializeToString,
             enchain_dot_v1_dot_chain__pb2.ChainSwitch.FromString,
             options,
             channel_credentials,

@@ -56,6 +56,14 @@ class ChainServiceStub:
     again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
     the route is no longer where that switch put it (`ROUTE_MOVED`).
     """
+    PinRoute: _grpc.UnaryUnaryMultiCallable[_chain_pb2.PinRouteRequest, _chain_pb2.Route]
+    """Holds a route where it is: plans leave it alone, and whoever switches by hand must unpin it first."""
+    UnpinRoute: _grpc.UnaryUnaryMultiCallable[_chain_pb2.UnpinRouteRequest, _chain_pb2.Route]
+    """Lets plans move a route again."""
+    AbortChainSwitch: _grpc.UnaryUnaryMultiCallable[_chain_pb2.AbortChainSwitchRequest, _chain_pb2.ChainSwitch]
+    """Ends a switch that has not put its chain in force yet, or undoes one that has. One that has ended stays."""
+    WatchChainSwitch: _grpc.UnaryStreamMultiCallable[_chain_pb2.WatchChainSwitchRequest, _chain_pb2.ChainSwitch]
+    """Follows a switch to its end: as it stands at once, and again whenever it changes."""
     GetChainSwitch: _grpc.UnaryUnaryMultiCallable[_chain_pb2.GetChainSwitchRequest, _chain_pb2.ChainSwitch]
     """Answers one switch of the past or present."""
     ListChainSwitches: _grpc.UnaryUnaryMultiCallable[_chain_pb2.ListChainSwitchesRequest, _chain_pb2.ListChainSwitchesResponse]
@@ -91,6 +99,14 @@ class ChainServiceAsyncStub(ChainServiceStub):
     again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
     the route is no longer where that switch put it (`ROUTE_MOVED`).
     """
+    PinRoute: _aio.UnaryUnaryMultiCallable[_chain_pb2.PinRouteRequest, _chain_pb2.Route]  # type: ignore[assignment]
+    """Holds a route where it is: plans leave it alone, and whoever switches by hand must unpin it first."""
+    UnpinRoute: _aio.UnaryUnaryMultiCallable[_chain_pb2.UnpinRouteRequest, _chain_pb2.Route]  # type: ignore[assignment]
+    """Lets plans move a route again."""
+    AbortChainSwitch: _aio.UnaryUnaryMultiCallable[_chain_pb2.AbortChainSwitchRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
+    """Ends a switch that has not put its chain in force yet, or undoes one that has. One that has ended stays."""
+    WatchChainSwitch: _aio.UnaryStreamMultiCallable[_chain_pb2.WatchChainSwitchRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
+    """Follows a switch to its end: as it stands at once, and again whenever it changes."""
     GetChainSwitch: _aio.UnaryUnaryMultiCallable[_chain_pb2.GetChainSwitchRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
     """Answers one switch of the past or present."""
     ListChainSwitches: _aio.UnaryUnaryMultiCallable[_chain_pb2.ListChainSwitchesRequest, _chain_pb2.ListChainSwitchesResponse]  # type: ignore[assignment]
@@ -165,6 +181,38 @@ class ChainServiceServicer(metaclass=_abc_1.ABCMeta):
         again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
         the route is no longer where that switch put it (`ROUTE_MOVED`).
         """
+
+    @_abc_1.abstractmethod
+    def PinRoute(
+        self,
+        request: _chain_pb2.PinRouteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chain_pb2.Route, _abc.Awaitable[_chain_pb2.Route]]:
+        """Holds a route where it is: plans leave it alone, and whoever switches by hand must unpin it first."""
+
+    @_abc_1.abstractmethod
+    def UnpinRoute(
+        self,
+        request: _chain_pb2.UnpinRouteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chain_pb2.Route, _abc.Awaitable[_chain_pb2.Route]]:
+        """Lets plans move a route again."""
+
+    @_abc_1.abstractmethod
+    def AbortChainSwitch(
+        self,
+        request: _chain_pb2.AbortChainSwitchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chain_pb2.ChainSwitch, _abc.Awaitable[_chain_pb2.ChainSwitch]]:
+        """Ends a switch that has not put its chain in force yet, or undoes one that has. One that has ended stays."""
+
+    @_abc_1.abstractmethod
+    def WatchChainSwitch(
+        self,
+        request: _chain_pb2.WatchChainSwitchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_chain_pb2.ChainSwitch], _abc.AsyncIterator[_chain_pb2.ChainSwitch]]:
+        """Follows a switch to its end: as it stands at once, and again whenever it changes."""
 
     @_abc_1.abstractmethod
     def GetChainSwitch(

@@ -24,49 +24,56 @@ _sym_db = _symbol_database.Default()
 
 from enchain.v1 import diagnostic_pb2 as enchain_dot_v1_dot_diagnostic__pb2
 from enchain.v1 import origin_pb2 as enchain_dot_v1_dot_origin__pb2
+from enchain.v1 import profile_pb2 as enchain_dot_v1_dot_profile__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65nchain/v1/engine.proto\x12\nenchain.v1\x1a\x1b\x65nchain/v1/diagnostic.proto\x1a\x17\x65nchain/v1/origin.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x02\n\x06\x45ngine\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\"\n\x06launch\x18\x06 \x01(\x0b\x32\x12.enchain.v1.Launch\x12$\n\x04pool\x18\x07 \x01(\x0b\x32\x16.enchain.v1.PoolBounds\x12 \n\x05price\x18\x08 \x01(\x0b\x32\x11.enchain.v1.Price\x12-\n\tinstances\x18\t \x03(\x0b\x32\x1a.enchain.v1.EngineInstance\"\x19\n\x06Launch\x12\x0f\n\x07process\x18\x01 \x03(\t\"&\n\nPoolBounds\x12\x0b\n\x03min\x18\x01 \x01(\x05\x12\x0b\n\x03max\x18\x02 \x01(\x05\"L\n\x05Price\x12\x1f\n\x04hour\x18\x01 \x01(\x0b\x32\x11.enchain.v1.Money\x12\"\n\x07request\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Money\"\xac\x03\n\x0e\x45ngineInstance\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\r\n\x05scope\x18\x05 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x06 \x01(\x05\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .enchain.v1.EngineInstance.State\x12,\n\x0c\x63\x61pabilities\x18\x08 \x03(\x0e\x32\x16.enchain.v1.Capability\x12\x17\n\x0f\x61rtifact_inputs\x18\t \x03(\t\x12\x16\n\x0ehandle_schemas\x18\n \x03(\t\x12&\n\x08locality\x18\x0b \x01(\x0b\x32\x14.enchain.v1.Locality\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04tool\x18\r \x01(\t\"C\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x12\n\x0eSTATE_DRAINING\x10\x02\"w\n\x13\x43reateEngineRequest\x12\x11\n\tengine_id\x18\x01 \x01(\t\x12\"\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x12.enchain.v1.Engine\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\" \n\x10GetEngineRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12ListEnginesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListEnginesResponse\x12#\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x12.enchain.v1.Engine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xac\x01\n\x13UpdateEngineRequest\x12\"\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x12.enchain.v1.Engine\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\\\n\x13\x44\x65leteEngineRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x16\n\x14\x44\x65leteEngineResponse\"S\n\x1aListEngineInstancesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x1bListEngineInstancesResponse\x12\x34\n\x10\x65ngine_instances\x18\x01 \x03(\x0b\x32\x1a.enchain.v1.EngineInstance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x9c\x01\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41PABILITY_PLAN\x10\x01\x12\x16\n\x12\x43\x41PABILITY_OBSERVE\x10\x02\x12\x15\n\x11\x43\x41PABILITY_CANCEL\x10\x03\x12\x15\n\x11\x43\x41PABILITY_UPDATE\x10\x04\x12\x17\n\x13\x43\x41PABILITY_REATTACH\x10\x05\x32\xe4\x03\n\x0e\x45ngineRegistry\x12\x43\n\x0c\x43reateEngine\x12\x1f.enchain.v1.CreateEngineRequest\x1a\x12.enchain.v1.Engine\x12=\n\tGetEngine\x12\x1c.enchain.v1.GetEngineRequest\x1a\x12.enchain.v1.Engine\x12N\n\x0bListEngines\x12\x1e.enchain.v1.ListEnginesRequest\x1a\x1f.enchain.v1.ListEnginesResponse\x12\x43\n\x0cUpdateEngine\x12\x1f.enchain.v1.UpdateEngineRequest\x1a\x12.enchain.v1.Engine\x12Q\n\x0c\x44\x65leteEngine\x12\x1f.enchain.v1.DeleteEngineRequest\x1a .enchain.v1.DeleteEngineResponse\x12\x66\n\x13ListEngineInstances\x12&.enchain.v1.ListEngineInstancesRequest\x1a\'.enchain.v1.ListEngineInstancesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65nchain/v1/engine.proto\x12\nenchain.v1\x1a\x1b\x65nchain/v1/diagnostic.proto\x1a\x17\x65nchain/v1/origin.proto\x1a\x18\x65nchain/v1/profile.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x02\n\x06\x45ngine\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\"\n\x06launch\x18\x06 \x01(\x0b\x32\x12.enchain.v1.Launch\x12$\n\x04pool\x18\x07 \x01(\x0b\x32\x16.enchain.v1.PoolBounds\x12 \n\x05price\x18\x08 \x01(\x0b\x32\x11.enchain.v1.Price\x12-\n\tinstances\x18\t \x03(\x0b\x32\x1a.enchain.v1.EngineInstance\"\x19\n\x06Launch\x12\x0f\n\x07process\x18\x01 \x03(\t\"&\n\nPoolBounds\x12\x0b\n\x03min\x18\x01 \x01(\x05\x12\x0b\n\x03max\x18\x02 \x01(\x05\"L\n\x05Price\x12\x1f\n\x04hour\x18\x01 \x01(\x0b\x32\x11.enchain.v1.Money\x12\"\n\x07request\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Money\"\xac\x03\n\x0e\x45ngineInstance\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\r\n\x05scope\x18\x05 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x06 \x01(\x05\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .enchain.v1.EngineInstance.State\x12,\n\x0c\x63\x61pabilities\x18\x08 \x03(\x0e\x32\x16.enchain.v1.Capability\x12\x17\n\x0f\x61rtifact_inputs\x18\t \x03(\t\x12\x16\n\x0ehandle_schemas\x18\n \x03(\t\x12&\n\x08locality\x18\x0b \x01(\x0b\x32\x14.enchain.v1.Locality\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04tool\x18\r \x01(\t\"C\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x12\n\x0eSTATE_DRAINING\x10\x02\"w\n\x13\x43reateEngineRequest\x12\x11\n\tengine_id\x18\x01 \x01(\t\x12\"\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x12.enchain.v1.Engine\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\" \n\x10GetEngineRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12ListEnginesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListEnginesResponse\x12#\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x12.enchain.v1.Engine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xac\x01\n\x13UpdateEngineRequest\x12\"\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x12.enchain.v1.Engine\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\\\n\x13\x44\x65leteEngineRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x16\n\x14\x44\x65leteEngineResponse\"S\n\x1aListEngineInstancesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x1bListEngineInstancesResponse\x12\x34\n\x10\x65ngine_instances\x18\x01 \x03(\x0b\x32\x1a.enchain.v1.EngineInstance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x1cGetPerformanceProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"g\n\x1eListPerformanceProfilesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"x\n\x1fListPerformanceProfilesResponse\x12<\n\x14performance_profiles\x18\x01 \x03(\x0b\x32\x1e.enchain.v1.PerformanceProfile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x9c\x01\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41PABILITY_PLAN\x10\x01\x12\x16\n\x12\x43\x41PABILITY_OBSERVE\x10\x02\x12\x15\n\x11\x43\x41PABILITY_CANCEL\x10\x03\x12\x15\n\x11\x43\x41PABILITY_UPDATE\x10\x04\x12\x17\n\x13\x43\x41PABILITY_REATTACH\x10\x05\x32\xbb\x05\n\x0e\x45ngineRegistry\x12\x43\n\x0c\x43reateEngine\x12\x1f.enchain.v1.CreateEngineRequest\x1a\x12.enchain.v1.Engine\x12=\n\tGetEngine\x12\x1c.enchain.v1.GetEngineRequest\x1a\x12.enchain.v1.Engine\x12N\n\x0bListEngines\x12\x1e.enchain.v1.ListEnginesRequest\x1a\x1f.enchain.v1.ListEnginesResponse\x12\x43\n\x0cUpdateEngine\x12\x1f.enchain.v1.UpdateEngineRequest\x1a\x12.enchain.v1.Engine\x12Q\n\x0c\x44\x65leteEngine\x12\x1f.enchain.v1.DeleteEngineRequest\x1a .enchain.v1.DeleteEngineResponse\x12\x66\n\x13ListEngineInstances\x12&.enchain.v1.ListEngineInstancesRequest\x1a\'.enchain.v1.ListEngineInstancesResponse\x12\x61\n\x15GetPerformanceProfile\x12(.enchain.v1.GetPerformanceProfileRequest\x1a\x1e.enchain.v1.PerformanceProfile\x12r\n\x17ListPerformanceProfiles\x12*.enchain.v1.ListPerformanceProfilesRequest\x1a+.enchain.v1.ListPerformanceProfilesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'enchain.v1.engine_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAPABILITY']._serialized_start=1839
-  _globals['_CAPABILITY']._serialized_end=1995
-  _globals['_ENGINE']._serialized_start=161
-  _globals['_ENGINE']._serialized_end=471
-  _globals['_LAUNCH']._serialized_start=473
-  _globals['_LAUNCH']._serialized_end=498
-  _globals['_POOLBOUNDS']._serialized_start=500
-  _globals['_POOLBOUNDS']._serialized_end=538
-  _globals['_PRICE']._serialized_start=540
-  _globals['_PRICE']._serialized_end=616
-  _globals['_ENGINEINSTANCE']._serialized_start=619
-  _globals['_ENGINEINSTANCE']._serialized_end=1047
-  _globals['_ENGINEINSTANCE_STATE']._serialized_start=980
-  _globals['_ENGINEINSTANCE_STATE']._serialized_end=1047
-  _globals['_CREATEENGINEREQUEST']._serialized_start=1049
-  _globals['_CREATEENGINEREQUEST']._serialized_end=1168
-  _globals['_GETENGINEREQUEST']._serialized_start=1170
-  _globals['_GETENGINEREQUEST']._serialized_end=1202
-  _globals['_LISTENGINESREQUEST']._serialized_start=1204
-  _globals['_LISTENGINESREQUEST']._serialized_end=1263
-  _globals['_LISTENGINESRESPONSE']._serialized_start=1265
-  _globals['_LISTENGINESRESPONSE']._serialized_end=1348
-  _globals['_UPDATEENGINEREQUEST']._serialized_start=1351
-  _globals['_UPDATEENGINEREQUEST']._serialized_end=1523
-  _globals['_DELETEENGINEREQUEST']._serialized_start=1525
-  _globals['_DELETEENGINEREQUEST']._serialized_end=1617
-  _globals['_DELETEENGINERESPONSE']._serialized_start=1619
-  _globals['_DELETEENGINERESPONSE']._serialized_end=1641
-  _globals['_LISTENGINEINSTANCESREQUEST']._serialized_start=1643
-  _globals['_LISTENGINEINSTANCESREQUEST']._serialized_end=1726
-  _globals['_LISTENGINEINSTANCESRESPONSE']._serialized_start=1728
-  _globals['_LISTENGINEINSTANCESRESPONSE']._serialized_end=1836
-  _globals['_ENGINEREGISTRY']._serialized_start=1998
-  _globals['_ENGINEREGISTRY']._serialized_end=2482
+  _globals['_CAPABILITY']._serialized_start=2138
+  _globals['_CAPABILITY']._serialized_end=2294
+  _globals['_ENGINE']._serialized_start=187
+  _globals['_ENGINE']._serialized_end=497
+  _globals['_LAUNCH']._serialized_start=499
+  _globals['_LAUNCH']._serialized_end=524
+  _globals['_POOLBOUNDS']._serialized_start=526
+  _globals['_POOLBOUNDS']._serialized_end=564
+  _globals['_PRICE']._serialized_start=566
+  _globals['_PRICE']._serialized_end=642
+  _globals['_ENGINEINSTANCE']._serialized_start=645
+  _globals['_ENGINEINSTANCE']._serialized_end=1073
+  _globals['_ENGINEINSTANCE_STATE']._serialized_start=1006
+  _globals['_ENGINEINSTANCE_STATE']._serialized_end=1073
+  _globals['_CREATEENGINEREQUEST']._serialized_start=1075
+  _globals['_CREATEENGINEREQUEST']._serialized_end=1194
+  _globals['_GETENGINEREQUEST']._serialized_start=1196
+  _globals['_GETENGINEREQUEST']._serialized_end=1228
+  _globals['_LISTENGINESREQUEST']._serialized_start=1230
+  _globals['_LISTENGINESREQUEST']._serialized_end=1289
+  _globals['_LISTENGINESRESPONSE']._serialized_start=1291
+  _globals['_LISTENGINESRESPONSE']._serialized_end=1374
+  _globals['_UPDATEENGINEREQUEST']._serialized_start=1377
+  _globals['_UPDATEENGINEREQUEST']._serialized_end=1549
+  _globals['_DELETEENGINEREQUEST']._serialized_start=1551
+  _globals['_DELETEENGINEREQUEST']._serialized_end=1643
+  _globals['_DELETEENGINERESPONSE']._serialized_start=1645
+  _globals['_DELETEENGINERESPONSE']._serialized_end=1667
+  _globals['_LISTENGINEINSTANCESREQUEST']._serialized_start=1669
+  _globals['_LISTENGINEINSTANCESREQUEST']._serialized_end=1752
+  _globals['_LISTENGINEINSTANCESRESPONSE']._serialized_start=1754
+  _globals['_LISTENGINEINSTANCESRESPONSE']._serialized_end=1862
+  _globals['_GETPERFORMANCEPROFILEREQUEST']._serialized_start=1864
+  _globals['_GETPERFORMANCEPROFILEREQUEST']._serialized_end=1908
+  _globals['_LISTPERFORMANCEPROFILESREQUEST']._serialized_start=1910
+  _globals['_LISTPERFORMANCEPROFILESREQUEST']._serialized_end=2013
+  _globals['_LISTPERFORMANCEPROFILESRESPONSE']._serialized_start=2015
+  _globals['_LISTPERFORMANCEPROFILESRESPONSE']._serialized_end=2135
+  _globals['_ENGINEREGISTRY']._serialized_start=2297
+  _globals['_ENGINEREGISTRY']._serialized_end=2996
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ Engines and the running instances of them."""
 from collections import abc as _abc
 from enchain.v1 import diagnostic_pb2 as _diagnostic_pb2
 from enchain.v1 import origin_pb2 as _origin_pb2
+from enchain.v1 import profile_pb2 as _profile_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
@@ -492,3 +493,76 @@ class ListEngineInstancesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListEngineInstancesResponse: _TypeAlias = ListEngineInstancesResponse  # noqa: Y015
+
+@_typing.final
+class GetPerformanceProfileRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`workloads/{workload}/performanceProfiles/{steps}.{engine}@{version}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPerformanceProfileRequest: _TypeAlias = GetPerformanceProfileRequest  # noqa: Y015
+
+@_typing.final
+class ListPerformanceProfilesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`workloads/{workload}`, or `workloads/-` for all."""
+    engine: _builtins.str
+    """Only of this engine, where it is given."""
+    page_size: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        engine: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPerformanceProfilesRequest: _TypeAlias = ListPerformanceProfilesRequest  # noqa: Y015
+
+@_typing.final
+class ListPerformanceProfilesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERFORMANCE_PROFILES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def performance_profiles(self) -> _containers.RepeatedCompositeFieldContainer[_profile_pb2.PerformanceProfile]: ...
+    def __init__(
+        self,
+        *,
+        performance_profiles: _abc.Iterable[_profile_pb2.PerformanceProfile] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "performance_profiles", b"performance_profiles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPerformanceProfilesResponse: _TypeAlias = ListPerformanceProfilesResponse  # noqa: Y015

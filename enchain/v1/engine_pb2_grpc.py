@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from enchain.v1 import engine_pb2 as enchain_dot_v1_dot_engine__pb2
+from enchain.v1 import profile_pb2 as enchain_dot_v1_dot_profile__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -65,6 +66,16 @@ class EngineRegistryStub:
                 request_serializer=enchain_dot_v1_dot_engine__pb2.ListEngineInstancesRequest.SerializeToString,
                 response_deserializer=enchain_dot_v1_dot_engine__pb2.ListEngineInstancesResponse.FromString,
                 _registered_method=True)
+        self.GetPerformanceProfile = channel.unary_unary(
+                '/enchain.v1.EngineRegistry/GetPerformanceProfile',
+                request_serializer=enchain_dot_v1_dot_engine__pb2.GetPerformanceProfileRequest.SerializeToString,
+                response_deserializer=enchain_dot_v1_dot_profile__pb2.PerformanceProfile.FromString,
+                _registered_method=True)
+        self.ListPerformanceProfiles = channel.unary_unary(
+                '/enchain.v1.EngineRegistry/ListPerformanceProfiles',
+                request_serializer=enchain_dot_v1_dot_engine__pb2.ListPerformanceProfilesRequest.SerializeToString,
+                response_deserializer=enchain_dot_v1_dot_engine__pb2.ListPerformanceProfilesResponse.FromString,
+                _registered_method=True)
 
 
 class EngineRegistryServicer:
@@ -113,6 +124,20 @@ class EngineRegistryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPerformanceProfile(self, request, context):
+        """Answers what an engine version was measured to do at a step of a workload.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPerformanceProfiles(self, request, context):
+        """Answers the profiles of a workload, or of all with `workloads/-`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EngineRegistryServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +170,16 @@ def add_EngineRegistryServicer_to_server(servicer, server):
                     servicer.ListEngineInstances,
                     request_deserializer=enchain_dot_v1_dot_engine__pb2.ListEngineInstancesRequest.FromString,
                     response_serializer=enchain_dot_v1_dot_engine__pb2.ListEngineInstancesResponse.SerializeToString,
+            ),
+            'GetPerformanceProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPerformanceProfile,
+                    request_deserializer=enchain_dot_v1_dot_engine__pb2.GetPerformanceProfileRequest.FromString,
+                    response_serializer=enchain_dot_v1_dot_profile__pb2.PerformanceProfile.SerializeToString,
+            ),
+            'ListPerformanceProfiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPerformanceProfiles,
+                    request_deserializer=enchain_dot_v1_dot_engine__pb2.ListPerformanceProfilesRequest.FromString,
+                    response_serializer=enchain_dot_v1_dot_engine__pb2.ListPerformanceProfilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +345,60 @@ class EngineRegistry:
             '/enchain.v1.EngineRegistry/ListEngineInstances',
             enchain_dot_v1_dot_engine__pb2.ListEngineInstancesRequest.SerializeToString,
             enchain_dot_v1_dot_engine__pb2.ListEngineInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPerformanceProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/enchain.v1.EngineRegistry/GetPerformanceProfile',
+            enchain_dot_v1_dot_engine__pb2.GetPerformanceProfileRequest.SerializeToString,
+            enchain_dot_v1_dot_profile__pb2.PerformanceProfile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPerformanceProfiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/enchain.v1.EngineRegistry/ListPerformanceProfiles',
+            enchain_dot_v1_dot_engine__pb2.ListPerformanceProfilesRequest.SerializeToString,
+            enchain_dot_v1_dot_engine__pb2.ListPerformanceProfilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

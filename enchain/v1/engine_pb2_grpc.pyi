@@ -5,6 +5,7 @@ Engines and the running instances of them."""
 
 from collections import abc as _abc
 from enchain.v1 import engine_pb2 as _engine_pb2
+from enchain.v1 import profile_pb2 as _profile_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -45,6 +46,10 @@ class EngineRegistryStub:
     """FAILED_PRECONDITION while a chain names it."""
     ListEngineInstances: _grpc.UnaryUnaryMultiCallable[_engine_pb2.ListEngineInstancesRequest, _engine_pb2.ListEngineInstancesResponse]
     """Answers the instances that are registered now."""
+    GetPerformanceProfile: _grpc.UnaryUnaryMultiCallable[_engine_pb2.GetPerformanceProfileRequest, _profile_pb2.PerformanceProfile]
+    """Answers what an engine version was measured to do at a step of a workload."""
+    ListPerformanceProfiles: _grpc.UnaryUnaryMultiCallable[_engine_pb2.ListPerformanceProfilesRequest, _engine_pb2.ListPerformanceProfilesResponse]
+    """Answers the profiles of a workload, or of all with `workloads/-`."""
 
 @_typing.type_check_only
 class EngineRegistryAsyncStub(EngineRegistryStub):
@@ -63,6 +68,10 @@ class EngineRegistryAsyncStub(EngineRegistryStub):
     """FAILED_PRECONDITION while a chain names it."""
     ListEngineInstances: _aio.UnaryUnaryMultiCallable[_engine_pb2.ListEngineInstancesRequest, _engine_pb2.ListEngineInstancesResponse]  # type: ignore[assignment]
     """Answers the instances that are registered now."""
+    GetPerformanceProfile: _aio.UnaryUnaryMultiCallable[_engine_pb2.GetPerformanceProfileRequest, _profile_pb2.PerformanceProfile]  # type: ignore[assignment]
+    """Answers what an engine version was measured to do at a step of a workload."""
+    ListPerformanceProfiles: _aio.UnaryUnaryMultiCallable[_engine_pb2.ListPerformanceProfilesRequest, _engine_pb2.ListPerformanceProfilesResponse]  # type: ignore[assignment]
+    """Answers the profiles of a workload, or of all with `workloads/-`."""
 
 class EngineRegistryServicer(metaclass=_abc_1.ABCMeta):
     """Knows which engines there are and which instances of them run."""
@@ -114,5 +123,21 @@ class EngineRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_engine_pb2.ListEngineInstancesResponse, _abc.Awaitable[_engine_pb2.ListEngineInstancesResponse]]:
         """Answers the instances that are registered now."""
+
+    @_abc_1.abstractmethod
+    def GetPerformanceProfile(
+        self,
+        request: _engine_pb2.GetPerformanceProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_pb2.PerformanceProfile, _abc.Awaitable[_profile_pb2.PerformanceProfile]]:
+        """Answers what an engine version was measured to do at a step of a workload."""
+
+    @_abc_1.abstractmethod
+    def ListPerformanceProfiles(
+        self,
+        request: _engine_pb2.ListPerformanceProfilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_engine_pb2.ListPerformanceProfilesResponse, _abc.Awaitable[_engine_pb2.ListPerformanceProfilesResponse]]:
+        """Answers the profiles of a workload, or of all with `workloads/-`."""
 
 def add_EngineRegistryServicer_to_server(servicer: EngineRegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -111,3 +111,292 @@ class RefusedValue(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RefusedValue: _TypeAlias = RefusedValue  # noqa: Y015
+
+@_typing.final
+class ProfileStatistics(_message.Message):
+    """`learned/profiles/<workload>/<steps>.<engine>@<version>`: what a performance profile is reckoned from. Sums only, so
+    that the order in which operations were counted does not matter.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKLOAD_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    WEEK_FIELD_NUMBER: _builtins.int
+    PROVISION_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    DEPROVISION_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    workload: _builtins.str
+    """`workloads/{workload}`."""
+    engine: _builtins.str
+    version: _builtins.str
+    week: _builtins.int
+    """The newest week that was counted, from 1970 on. A weight of 1 is an operation of that week; of the week before,
+    it is .5.
+    """
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def provision(self) -> Global___VerbStatistics: ...
+    @_builtins.property
+    def update(self) -> Global___VerbStatistics: ...
+    @_builtins.property
+    def deprovision(self) -> Global___VerbStatistics: ...
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        workload: _builtins.str = ...,
+        steps: _abc.Iterable[_builtins.str] | None = ...,
+        engine: _builtins.str = ...,
+        version: _builtins.str = ...,
+        week: _builtins.int = ...,
+        provision: Global___VerbStatistics | None = ...,
+        update: Global___VerbStatistics | None = ...,
+        deprovision: Global___VerbStatistics | None = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deprovision", b"deprovision", "first_time", b"first_time", "last_time", b"last_time", "provision", b"provision", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deprovision", b"deprovision", "engine", b"engine", "first_time", b"first_time", "last_time", b"last_time", "provision", b"provision", "steps", b"steps", "update", b"update", "version", b"version", "week", b"week", "workload", b"workload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProfileStatistics: _TypeAlias = ProfileStatistics  # noqa: Y015
+
+@_typing.final
+class VerbStatistics(_message.Message):
+    """Sums over the steps of one verb, weighted by age where a field does not say otherwise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FailuresEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    SUCCEEDED_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    DURATIONS_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    USED_WEIGHT_FIELD_NUMBER: _builtins.int
+    CPU_SECONDS_FIELD_NUMBER: _builtins.int
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    NETWORK_BYTES_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Not weighted."""
+    weight: _builtins.float
+    succeeded: _builtins.float
+    attempts: _builtins.float
+    cost: _builtins.float
+    currency_code: _builtins.str
+    used_weight: _builtins.float
+    """How much weight told what it used up."""
+    cpu_seconds: _builtins.float
+    peak_memory_bytes: _builtins.float
+    network_bytes: _builtins.float
+    @_builtins.property
+    def failures(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """By diagnostic code; `OTHER` for all that are beyond the cap."""
+
+    @_builtins.property
+    def durations(self) -> Global___DurationSketch:
+        """Of those that succeeded."""
+
+    @_builtins.property
+    def concurrency(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConcurrencySum]: ...
+    @_builtins.property
+    def hours(self) -> _containers.RepeatedCompositeFieldContainer[Global___HourSum]:
+        """Newest first; not weighted. What drift is judged by."""
+
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        weight: _builtins.float = ...,
+        succeeded: _builtins.float = ...,
+        failures: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        durations: Global___DurationSketch | None = ...,
+        attempts: _builtins.float = ...,
+        cost: _builtins.float = ...,
+        currency_code: _builtins.str = ...,
+        used_weight: _builtins.float = ...,
+        cpu_seconds: _builtins.float = ...,
+        peak_memory_bytes: _builtins.float = ...,
+        network_bytes: _builtins.float = ...,
+        concurrency: _abc.Iterable[Global___ConcurrencySum] | None = ...,
+        hours: _abc.Iterable[Global___HourSum] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["durations", b"durations"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "concurrency", b"concurrency", "cost", b"cost", "count", b"count", "cpu_seconds", b"cpu_seconds", "currency_code", b"currency_code", "durations", b"durations", "failures", b"failures", "hours", b"hours", "network_bytes", b"network_bytes", "peak_memory_bytes", b"peak_memory_bytes", "succeeded", b"succeeded", "used_weight", b"used_weight", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerbStatistics: _TypeAlias = VerbStatistics  # noqa: Y015
+
+@_typing.final
+class DurationSketch(_message.Message):
+    """A DDSketch of durations in seconds (Masson, Rim and Lee, VLDB 2019)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    SUM_OF_SQUARES_FIELD_NUMBER: _builtins.int
+    ZEROS_FIELD_NUMBER: _builtins.int
+    BINS_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    weight: _builtins.float
+    sum: _builtins.float
+    sum_of_squares: _builtins.float
+    zeros: _builtins.float
+    """Durations too short to be told from 0."""
+    @_builtins.property
+    def bins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices ascending, with the weight of each."""
+
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        weight: _builtins.float = ...,
+        sum: _builtins.float = ...,
+        sum_of_squares: _builtins.float = ...,
+        zeros: _builtins.float = ...,
+        bins: _abc.Iterable[_builtins.int] | None = ...,
+        weights: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bins", b"bins", "sum", b"sum", "sum_of_squares", b"sum_of_squares", "weight", b"weight", "weights", b"weights", "zeros", b"zeros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DurationSketch: _TypeAlias = DurationSketch  # noqa: Y015
+
+@_typing.final
+class ConcurrencySum(_message.Message):
+    """Durations of steps while so many ran on the instance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    in_flight: _builtins.int
+    weight: _builtins.float
+    seconds: _builtins.float
+    def __init__(
+        self,
+        *,
+        in_flight: _builtins.int = ...,
+        weight: _builtins.float = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_flight", b"in_flight", "seconds", b"seconds", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConcurrencySum: _TypeAlias = ConcurrencySum  # noqa: Y015
+
+@_typing.final
+class HourSum(_message.Message):
+    """What ended in one hour."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOUR_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    LOG_SECONDS_FIELD_NUMBER: _builtins.int
+    LOG_SECONDS_SQUARED_FIELD_NUMBER: _builtins.int
+    hour: _builtins.int
+    """The hour, from 1970 on."""
+    count: _builtins.int
+    failed: _builtins.int
+    log_seconds: _builtins.float
+    """Sums of the logarithms of durations in seconds and of their squares, of those that succeeded."""
+    log_seconds_squared: _builtins.float
+    def __init__(
+        self,
+        *,
+        hour: _builtins.int = ...,
+        count: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        log_seconds: _builtins.float = ...,
+        log_seconds_squared: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "failed", b"failed", "hour", b"hour", "log_seconds", b"log_seconds", "log_seconds_squared", b"log_seconds_squared"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HourSum: _TypeAlias = HourSum  # noqa: Y015
+
+@_typing.final
+class StartStatistics(_message.Message):
+    """`learned/starts/<engine>/<version>`: how long instances took from launch to ready."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGINE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    DURATIONS_FIELD_NUMBER: _builtins.int
+    WEEK_FIELD_NUMBER: _builtins.int
+    engine: _builtins.str
+    version: _builtins.str
+    count: _builtins.int
+    week: _builtins.int
+    @_builtins.property
+    def durations(self) -> Global___DurationSketch: ...
+    def __init__(
+        self,
+        *,
+        engine: _builtins.str = ...,
+        version: _builtins.str = ...,
+        count: _builtins.int = ...,
+        durations: Global___DurationSketch | None = ...,
+        week: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["durations", b"durations"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "durations", b"durations", "engine", b"engine", "version", b"version", "week", b"week"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartStatistics: _TypeAlias = StartStatistics  # noqa: Y015

@@ -355,6 +355,7 @@ class StepRun(_message.Message):
     RETRY_TIME_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
     UNSETTLED_FIELD_NUMBER: _builtins.int
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     version: _builtins.str
     state: Global___StepRun.State.ValueType
@@ -369,6 +370,8 @@ class StepRun(_message.Message):
     """An earlier attempt of this operation left something, and none since has succeeded: a later attempt that
     fails and leaves nothing more does not settle it.
     """
+    in_flight: _builtins.int
+    """Pieces of work that the router had on the instance when this one began, itself included; 0: not known."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The workload's steps that the call does. The first names it."""
@@ -416,10 +419,11 @@ class StepRun(_message.Message):
         retry_time: _timestamp_pb2.Timestamp | None = ...,
         prior: _diagnostic_pb2.Handle | None = ...,
         unsettled: _builtins.bool = ...,
+        in_flight: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "handle", b"handle", "intent", b"intent", "prior", b"prior", "retry_time", b"retry_time", "start_time", b"start_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "diagnostics", b"diagnostics", "end_time", b"end_time", "engine", b"engine", "fallback", b"fallback", "generation", b"generation", "handle", b"handle", "intent", b"intent", "outcome", b"outcome", "outputs", b"outputs", "prior", b"prior", "retry_time", b"retry_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "unsettled", b"unsettled", "usage", b"usage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "diagnostics", b"diagnostics", "end_time", b"end_time", "engine", b"engine", "fallback", b"fallback", "generation", b"generation", "handle", b"handle", "in_flight", b"in_flight", "intent", b"intent", "outcome", b"outcome", "outputs", b"outputs", "prior", b"prior", "retry_time", b"retry_time", "start_time", b"start_time", "state", b"state", "steps", b"steps", "unsettled", b"unsettled", "usage", b"usage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1120,16 +1124,24 @@ class OutboxStep(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
     step: _builtins.str
     engine: _builtins.str
     version: _builtins.str
     outcome: _diagnostic_pb2.Outcome.ValueType
     attempts: _builtins.int
     code: _builtins.str
+    in_flight: _builtins.int
+    """Pieces of work on the instance when it began, itself included; 0: not known."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
     @_builtins.property
     def usage(self) -> _diagnostic_pb2.Usage: ...
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All the steps that the call did; empty: `step` alone."""
+
     def __init__(
         self,
         *,
@@ -1141,10 +1153,12 @@ class OutboxStep(_message.Message):
         attempts: _builtins.int = ...,
         usage: _diagnostic_pb2.Usage | None = ...,
         code: _builtins.str = ...,
+        steps: _abc.Iterable[_builtins.str] | None = ...,
+        in_flight: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "code", b"code", "duration", b"duration", "engine", b"engine", "outcome", b"outcome", "step", b"step", "usage", b"usage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "code", b"code", "duration", b"duration", "engine", b"engine", "in_flight", b"in_flight", "outcome", b"outcome", "step", b"step", "steps", b"steps", "usage", b"usage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from enchain.v1 import recommendation_pb2 as enchain_dot_v1_dot_recommendation__pb2
 from enchain.v1 import value_pb2 as enchain_dot_v1_dot_value__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
@@ -29,7 +30,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65nchain/v1/workload.proto\x12\nenchain.v1\x1a\x16\x65nchain/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x04\n\x08Workload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\'\n\x06inputs\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1f\n\x05steps\x18\x07 \x03(\x0b\x32\x10.enchain.v1.Step\x12\x32\n\x07outputs\x18\x08 \x03(\x0b\x32!.enchain.v1.Workload.OutputsEntry\x12)\n\non_failure\x18\t \x01(\x0e\x32\x15.enchain.v1.OnFailure\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x03slo\x18\x0b \x01(\x0b\x32\x18.enchain.v1.ServiceLevel\x12)\n\x06\x64\x65mand\x18\x0c \x01(\x0b\x32\x19.enchain.v1.DemandProfile\x12%\n\x04\x63ost\x18\r \x01(\x0b\x32\x17.enchain.v1.CostWeights\x1a\x41\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\"^\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x33\n\x0fimplementations\x18\x03 \x03(\x0b\x32\x1a.enchain.v1.Implementation\"\xa4\x03\n\x0eImplementation\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x63overs\x18\x03 \x03(\t\x12\x36\n\x06inputs\x18\x04 \x03(\x0b\x32&.enchain.v1.Implementation.InputsEntry\x12<\n\tartifacts\x18\x05 \x03(\x0b\x32).enchain.v1.Implementation.ArtifactsEntry\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x05retry\x18\x07 \x01(\x0b\x32\x11.enchain.v1.Retry\x12\x10\n\x08\x66\x61llback\x18\x08 \x01(\t\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\x1aI\n\x0e\x41rtifactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.enchain.v1.ArtifactRef:\x02\x38\x01\"-\n\x0b\x41rtifactRef\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"\x81\x01\n\x05Retry\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"G\n\x0cServiceLevel\x12&\n\x03p95\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07success\x18\x02 \x01(\x01\"\x9a\x02\n\rDemandProfile\x12\x31\n\x04unit\x18\x01 \x03(\x0b\x32#.enchain.v1.DemandProfile.UnitEntry\x12%\n\x05peaks\x18\x02 \x03(\x0b\x32\x16.enchain.v1.StatedPeak\x12=\n\nprometheus\x18\x03 \x03(\x0b\x32).enchain.v1.DemandProfile.PrometheusEntry\x12\x10\n\x08holidays\x18\x04 \x01(\t\x1a+\n\tUnitEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x31\n\x0fPrometheusEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"^\n\nStatedPeak\x12\x0c\n\x04\x63ron\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rrate_per_hour\x18\x03 \x01(\x01\"U\n\x0b\x43ostWeights\x12\x12\n\nmiss_price\x18\x01 \x01(\x01\x12\x1b\n\x13wait_price_per_hour\x18\x02 \x01(\x01\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\"\x7f\n\x15\x43reateWorkloadRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12&\n\x08workload\x18\x02 \x01(\x0b\x32\x14.enchain.v1.Workload\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\"\n\x12GetWorkloadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x14ListWorkloadsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x15ListWorkloadsResponse\x12\'\n\tworkloads\x18\x01 \x03(\x0b\x32\x14.enchain.v1.Workload\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb2\x01\n\x15UpdateWorkloadRequest\x12&\n\x08workload\x18\x01 \x01(\x0b\x32\x14.enchain.v1.Workload\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"^\n\x15\x44\x65leteWorkloadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x18\n\x16\x44\x65leteWorkloadResponse*W\n\tOnFailure\x12\x1a\n\x16ON_FAILURE_UNSPECIFIED\x10\x00\x12\x19\n\x15ON_FAILURE_COMPENSATE\x10\x01\x12\x13\n\x0fON_FAILURE_HOLD\x10\x02\x32\x9b\x03\n\x0fWorkloadService\x12I\n\x0e\x43reateWorkload\x12!.enchain.v1.CreateWorkloadRequest\x1a\x14.enchain.v1.Workload\x12\x43\n\x0bGetWorkload\x12\x1e.enchain.v1.GetWorkloadRequest\x1a\x14.enchain.v1.Workload\x12T\n\rListWorkloads\x12 .enchain.v1.ListWorkloadsRequest\x1a!.enchain.v1.ListWorkloadsResponse\x12I\n\x0eUpdateWorkload\x12!.enchain.v1.UpdateWorkloadRequest\x1a\x14.enchain.v1.Workload\x12W\n\x0e\x44\x65leteWorkload\x12!.enchain.v1.DeleteWorkloadRequest\x1a\".enchain.v1.DeleteWorkloadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65nchain/v1/workload.proto\x12\nenchain.v1\x1a\x1f\x65nchain/v1/recommendation.proto\x1a\x16\x65nchain/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x04\n\x08Workload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\'\n\x06inputs\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1f\n\x05steps\x18\x07 \x03(\x0b\x32\x10.enchain.v1.Step\x12\x32\n\x07outputs\x18\x08 \x03(\x0b\x32!.enchain.v1.Workload.OutputsEntry\x12)\n\non_failure\x18\t \x01(\x0e\x32\x15.enchain.v1.OnFailure\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x03slo\x18\x0b \x01(\x0b\x32\x18.enchain.v1.ServiceLevel\x12)\n\x06\x64\x65mand\x18\x0c \x01(\x0b\x32\x19.enchain.v1.DemandProfile\x12%\n\x04\x63ost\x18\r \x01(\x0b\x32\x17.enchain.v1.CostWeights\x12,\n\x08planning\x18\x0e \x01(\x0b\x32\x1a.enchain.v1.PlanningPolicy\x1a\x41\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\"^\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x33\n\x0fimplementations\x18\x03 \x03(\x0b\x32\x1a.enchain.v1.Implementation\"\xa4\x03\n\x0eImplementation\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x63overs\x18\x03 \x03(\t\x12\x36\n\x06inputs\x18\x04 \x03(\x0b\x32&.enchain.v1.Implementation.InputsEntry\x12<\n\tartifacts\x18\x05 \x03(\x0b\x32).enchain.v1.Implementation.ArtifactsEntry\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x05retry\x18\x07 \x01(\x0b\x32\x11.enchain.v1.Retry\x12\x10\n\x08\x66\x61llback\x18\x08 \x01(\t\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\x1aI\n\x0e\x41rtifactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.enchain.v1.ArtifactRef:\x02\x38\x01\"-\n\x0b\x41rtifactRef\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"\x81\x01\n\x05Retry\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"G\n\x0cServiceLevel\x12&\n\x03p95\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07success\x18\x02 \x01(\x01\"\x9a\x02\n\rDemandProfile\x12\x31\n\x04unit\x18\x01 \x03(\x0b\x32#.enchain.v1.DemandProfile.UnitEntry\x12%\n\x05peaks\x18\x02 \x03(\x0b\x32\x16.enchain.v1.StatedPeak\x12=\n\nprometheus\x18\x03 \x03(\x0b\x32).enchain.v1.DemandProfile.PrometheusEntry\x12\x10\n\x08holidays\x18\x04 \x01(\t\x1a+\n\tUnitEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x31\n\x0fPrometheusEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"^\n\nStatedPeak\x12\x0c\n\x04\x63ron\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rrate_per_hour\x18\x03 \x01(\x01\"U\n\x0b\x43ostWeights\x12\x12\n\nmiss_price\x18\x01 \x01(\x01\x12\x1b\n\x13wait_price_per_hour\x18\x02 \x01(\x01\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\"\x7f\n\x15\x43reateWorkloadRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12&\n\x08workload\x18\x02 \x01(\x0b\x32\x14.enchain.v1.Workload\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\"\n\x12GetWorkloadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x14ListWorkloadsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x15ListWorkloadsResponse\x12\'\n\tworkloads\x18\x01 \x03(\x0b\x32\x14.enchain.v1.Workload\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb2\x01\n\x15UpdateWorkloadRequest\x12&\n\x08workload\x18\x01 \x01(\x0b\x32\x14.enchain.v1.Workload\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"^\n\x15\x44\x65leteWorkloadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x18\n\x16\x44\x65leteWorkloadResponse*W\n\tOnFailure\x12\x1a\n\x16ON_FAILURE_UNSPECIFIED\x10\x00\x12\x19\n\x15ON_FAILURE_COMPENSATE\x10\x01\x12\x13\n\x0fON_FAILURE_HOLD\x10\x02\x32\x9b\x03\n\x0fWorkloadService\x12I\n\x0e\x43reateWorkload\x12!.enchain.v1.CreateWorkloadRequest\x1a\x14.enchain.v1.Workload\x12\x43\n\x0bGetWorkload\x12\x1e.enchain.v1.GetWorkloadRequest\x1a\x14.enchain.v1.Workload\x12T\n\rListWorkloads\x12 .enchain.v1.ListWorkloadsRequest\x1a!.enchain.v1.ListWorkloadsResponse\x12I\n\x0eUpdateWorkload\x12!.enchain.v1.UpdateWorkloadRequest\x1a\x14.enchain.v1.Workload\x12W\n\x0e\x44\x65leteWorkload\x12!.enchain.v1.DeleteWorkloadRequest\x1a\".enchain.v1.DeleteWorkloadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,50 +47,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEMANDPROFILE_UNITENTRY']._serialized_options = b'8\001'
   _globals['_DEMANDPROFILE_PROMETHEUSENTRY']._loaded_options = None
   _globals['_DEMANDPROFILE_PROMETHEUSENTRY']._serialized_options = b'8\001'
-  _globals['_ONFAILURE']._serialized_start=2616
-  _globals['_ONFAILURE']._serialized_end=2703
-  _globals['_WORKLOAD']._serialized_start=195
-  _globals['_WORKLOAD']._serialized_end=753
-  _globals['_WORKLOAD_OUTPUTSENTRY']._serialized_start=688
-  _globals['_WORKLOAD_OUTPUTSENTRY']._serialized_end=753
-  _globals['_STEP']._serialized_start=755
-  _globals['_STEP']._serialized_end=849
-  _globals['_IMPLEMENTATION']._serialized_start=852
-  _globals['_IMPLEMENTATION']._serialized_end=1272
-  _globals['_IMPLEMENTATION_INPUTSENTRY']._serialized_start=1133
-  _globals['_IMPLEMENTATION_INPUTSENTRY']._serialized_end=1197
-  _globals['_IMPLEMENTATION_ARTIFACTSENTRY']._serialized_start=1199
-  _globals['_IMPLEMENTATION_ARTIFACTSENTRY']._serialized_end=1272
-  _globals['_ARTIFACTREF']._serialized_start=1274
-  _globals['_ARTIFACTREF']._serialized_end=1319
-  _globals['_RETRY']._serialized_start=1322
-  _globals['_RETRY']._serialized_end=1451
-  _globals['_SERVICELEVEL']._serialized_start=1453
-  _globals['_SERVICELEVEL']._serialized_end=1524
-  _globals['_DEMANDPROFILE']._serialized_start=1527
-  _globals['_DEMANDPROFILE']._serialized_end=1809
-  _globals['_DEMANDPROFILE_UNITENTRY']._serialized_start=1715
-  _globals['_DEMANDPROFILE_UNITENTRY']._serialized_end=1758
-  _globals['_DEMANDPROFILE_PROMETHEUSENTRY']._serialized_start=1760
-  _globals['_DEMANDPROFILE_PROMETHEUSENTRY']._serialized_end=1809
-  _globals['_STATEDPEAK']._serialized_start=1811
-  _globals['_STATEDPEAK']._serialized_end=1905
-  _globals['_COSTWEIGHTS']._serialized_start=1907
-  _globals['_COSTWEIGHTS']._serialized_end=1992
-  _globals['_CREATEWORKLOADREQUEST']._serialized_start=1994
-  _globals['_CREATEWORKLOADREQUEST']._serialized_end=2121
-  _globals['_GETWORKLOADREQUEST']._serialized_start=2123
-  _globals['_GETWORKLOADREQUEST']._serialized_end=2157
-  _globals['_LISTWORKLOADSREQUEST']._serialized_start=2159
-  _globals['_LISTWORKLOADSREQUEST']._serialized_end=2220
-  _globals['_LISTWORKLOADSRESPONSE']._serialized_start=2222
-  _globals['_LISTWORKLOADSRESPONSE']._serialized_end=2311
-  _globals['_UPDATEWORKLOADREQUEST']._serialized_start=2314
-  _globals['_UPDATEWORKLOADREQUEST']._serialized_end=2492
-  _globals['_DELETEWORKLOADREQUEST']._serialized_start=2494
-  _globals['_DELETEWORKLOADREQUEST']._serialized_end=2588
-  _globals['_DELETEWORKLOADRESPONSE']._serialized_start=2590
-  _globals['_DELETEWORKLOADRESPONSE']._serialized_end=2614
-  _globals['_WORKLOADSERVICE']._serialized_start=2706
-  _globals['_WORKLOADSERVICE']._serialized_end=3117
+  _globals['_ONFAILURE']._serialized_start=2695
+  _globals['_ONFAILURE']._serialized_end=2782
+  _globals['_WORKLOAD']._serialized_start=228
+  _globals['_WORKLOAD']._serialized_end=832
+  _globals['_WORKLOAD_OUTPUTSENTRY']._serialized_start=767
+  _globals['_WORKLOAD_OUTPUTSENTRY']._serialized_end=832
+  _globals['_STEP']._serialized_start=834
+  _globals['_STEP']._serialized_end=928
+  _globals['_IMPLEMENTATION']._serialized_start=931
+  _globals['_IMPLEMENTATION']._serialized_end=1351
+  _globals['_IMPLEMENTATION_INPUTSENTRY']._serialized_start=1212
+  _globals['_IMPLEMENTATION_INPUTSENTRY']._serialized_end=1276
+  _globals['_IMPLEMENTATION_ARTIFACTSENTRY']._serialized_start=1278
+  _globals['_IMPLEMENTATION_ARTIFACTSENTRY']._serialized_end=1351
+  _globals['_ARTIFACTREF']._serialized_start=1353
+  _globals['_ARTIFACTREF']._serialized_end=1398
+  _globals['_RETRY']._serialized_start=1401
+  _globals['_RETRY']._serialized_end=1530
+  _globals['_SERVICELEVEL']._serialized_start=1532
+  _globals['_SERVICELEVEL']._serialized_end=1603
+  _globals['_DEMANDPROFILE']._serialized_start=1606
+  _globals['_DEMANDPROFILE']._serialized_end=1888
+  _globals['_DEMANDPROFILE_UNITENTRY']._serialized_start=1794
+  _globals['_DEMANDPROFILE_UNITENTRY']._serialized_end=1837
+  _globals['_DEMANDPROFILE_PROMETHEUSENTRY']._serialized_start=1839
+  _globals['_DEMANDPROFILE_PROMETHEUSENTRY']._serialized_end=1888
+  _globals['_STATEDPEAK']._serialized_start=1890
+  _globals['_STATEDPEAK']._serialized_end=1984
+  _globals['_COSTWEIGHTS']._serialized_start=1986
+  _globals['_COSTWEIGHTS']._serialized_end=2071
+  _globals['_CREATEWORKLOADREQUEST']._serialized_start=2073
+  _globals['_CREATEWORKLOADREQUEST']._serialized_end=2200
+  _globals['_GETWORKLOADREQUEST']._serialized_start=2202
+  _globals['_GETWORKLOADREQUEST']._serialized_end=2236
+  _globals['_LISTWORKLOADSREQUEST']._serialized_start=2238
+  _globals['_LISTWORKLOADSREQUEST']._serialized_end=2299
+  _globals['_LISTWORKLOADSRESPONSE']._serialized_start=2301
+  _globals['_LISTWORKLOADSRESPONSE']._serialized_end=2390
+  _globals['_UPDATEWORKLOADREQUEST']._serialized_start=2393
+  _globals['_UPDATEWORKLOADREQUEST']._serialized_end=2571
+  _globals['_DELETEWORKLOADREQUEST']._serialized_start=2573
+  _globals['_DELETEWORKLOADREQUEST']._serialized_end=2667
+  _globals['_DELETEWORKLOADRESPONSE']._serialized_start=2669
+  _globals['_DELETEWORKLOADRESPONSE']._serialized_end=2693
+  _globals['_WORKLOADSERVICE']._serialized_start=2785
+  _globals['_WORKLOADSERVICE']._serialized_end=3196
 # @@protoc_insertion_point(module_scope)

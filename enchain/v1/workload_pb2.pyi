@@ -4,6 +4,7 @@ isort:skip_file
 Workloads: the kinds of thing people ask for."""
 
 from collections import abc as _abc
+from enchain.v1 import recommendation_pb2 as _recommendation_pb2
 from enchain.v1 import value_pb2 as _value_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -86,6 +87,7 @@ class Workload(_message.Message):
     SLO_FIELD_NUMBER: _builtins.int
     DEMAND_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    PLANNING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}`; the id is `[a-z][a-z0-9-]{0,62}`."""
     etag: _builtins.str
@@ -123,6 +125,8 @@ class Workload(_message.Message):
     def demand(self) -> Global___DemandProfile: ...
     @_builtins.property
     def cost(self) -> Global___CostWeights: ...
+    @_builtins.property
+    def planning(self) -> _recommendation_pb2.PlanningPolicy: ...
     def __init__(
         self,
         *,
@@ -139,10 +143,11 @@ class Workload(_message.Message):
         slo: Global___ServiceLevel | None = ...,
         demand: Global___DemandProfile | None = ...,
         cost: Global___CostWeights | None = ...,
+        planning: _recommendation_pb2.PlanningPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "demand", b"demand", "inputs", b"inputs", "slo", b"slo", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "demand", b"demand", "inputs", b"inputs", "planning", b"planning", "slo", b"slo", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "demand", b"demand", "description", b"description", "etag", b"etag", "inputs", b"inputs", "name", b"name", "on_failure", b"on_failure", "outputs", b"outputs", "slo", b"slo", "steps", b"steps", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "demand", b"demand", "description", b"description", "etag", b"etag", "inputs", b"inputs", "name", b"name", "on_failure", b"on_failure", "outputs", b"outputs", "planning", b"planning", "slo", b"slo", "steps", b"steps", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,81 +1,123 @@
 """`python -m benchmarks.forecasting.report --data DIR [--freq 5min]`: the combination against peers.
 
 Runs the project's own backtest with other scalers' methods and a plain LSTM beside the combination, and
-prints for each the share of series on which the combination is better. What it costs is kept in a cache.
+prints for each on how many series the combination is better, and which it loses. Peers forecast points, and
+a loss over quantiles asks more of them than they say; so the error of the median (MASE) is compared as well.
+What it costs is kept in a cache.
 """
 
 import argparse
+import json
+import math
 import sys
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.forecasting import asking
 from controlplane.forecast.backtest.asking import runnable
-from controlplane.forecast.backtest.driver import Resources
-from controlplane.forecast.backtest.plan import FREQUENCIES, usual
+from controlplane.forecast.backtest.plan import usual
 from controlplane.forecast.backtest.results import Results
 from controlplane.forecast.backtest.session import Wanted, backtest
-from controlplane.forecast.backtest.traces import Choice, cases, instants
-from controlplane.forecast.backtest.writing import WIDTH, show
+from controlplane.forecast.backtest.writing import show
 from controlplane.forecast.registry import COMBINED, NAMES
-from enchain.chains.errors import EnchainError
 
 PEERS = (
     "benchmarks.forecasting.peers.phpa:Linear",
+    "benchmarks.forecasting.peers.phpa:LinearTuned",
     "benchmarks.forecasting.peers.phpa:HoltWinters",
+    "benchmarks.forecasting.peers.phpa:HoltWintersTuned",
     "benchmarks.forecasting.peers.crane:Dsp",
     "benchmarks.forecasting.peers.plain_lstm:PlainLstm",
 )
+MEASURES = ("wql", "mase")
 
 
-def beaten(results: Results, peer: str, horizon: int) -> tuple[int, int]:
-    """Answer on how many series the combination is better than a peer, and of how many."""
-    lines = {line.model: line.ratios for line in results.lines if line.horizon == horizon}
-    pairs = [(lines[COMBINED][series], ratio) for series, ratio in lines[peer].items()]
-    return sum(mine < theirs for mine, theirs in pairs), len(pairs)
+@dataclass(frozen=True, slots=True)
+class Share:
+    """On which series the combination is better than a peer, and on which it is not."""
+
+    won: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Tell it as in `17/18 (94%)`."""
+        of = len(self.won) + len(self.lost)
+        return f"{len(self.won)}/{of} ({len(self.won) / max(1, of):.0%})"
+
+
+def beaten(results: Results, peer: str, horizon: int, measure: str = "wql") -> Share:
+    """Answer on which series the combination is better than a peer, by one of `MEASURES`."""
+    lines = {line.model: line for line in results.lines if line.horizon == horizon}
+    mine, theirs = (_by_series(lines[model].by_series, measure) for model in (COMBINED, peer))
+    won = tuple(series for series, loss in theirs.items() if mine.get(series, math.inf) < loss)
+    return Share(won, tuple(series for series in theirs if series not in won))
+
+
+def _by_series(scores: Mapping[str, Any], measure: str) -> dict[str, float]:
+    return {series: getattr(score, measure) for series, score in scores.items()}
+
+
+def peers(results: Results) -> list[str]:
+    """Answer all models but the combination."""
+    return [model for model in dict.fromkeys(line.model for line in results.lines) if model != COMBINED]
 
 
 def table(results: Results, freq: str) -> Table:
-    """Make the table of who is beaten how often."""
+    """Make the table of who is beaten how often, and on which series not."""
     made = Table(title=f"{freq}: series on which {COMBINED} is better", title_justify="left", box=None)
     made.add_column("peer")
-    for horizon in results.horizons:
-        made.add_column(f"{horizon} steps", justify="right")
-    for model in dict.fromkeys(line.model for line in results.lines):
-        if model != COMBINED:
-            shares = [beaten(results, model, horizon) for horizon in results.horizons]
-            made.add_row(model, *(f"{won}/{of} ({won / max(1, of):.0%})" for won, of in shares))
+    for measure in MEASURES:
+        for horizon in results.horizons:
+            made.add_column(f"{measure.upper()}, {horizon} steps", justify="right")
+    made.add_column("lost by WQL")
+    for peer in peers(results):
+        shares = [beaten(results, peer, horizon, each) for each in MEASURES for horizon in results.horizons]
+        lost = dict.fromkeys(
+            series for horizon in results.horizons for series in beaten(results, peer, horizon).lost
+        )
+        made.add_row(peer, *map(str, shares), ", ".join(lost))
     return made
 
 
-def tell(words: str) -> None:
-    print(words, file=sys.stderr)
+def document(results: Results) -> dict[str, Any]:
+    """Answer the same as plain data, by peer, horizon and measure."""
+
+    def told(share: Share) -> dict[str, Any]:
+        return {"won": len(share.won), "of": len(share.won) + len(share.lost), "lost": list(share.lost)}
+
+    return {
+        peer: {
+            str(horizon): {each: told(beaten(results, peer, horizon, each)) for each in MEASURES}
+            for horizon in results.horizons
+        }
+        for peer in peers(results)
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--freq", action="append", choices=list(FREQUENCIES))
-    parser.add_argument("--columns", action="append", default=[])
-    parser.add_argument("--until", action="append", default=[])
-    parser.add_argument("--members", help="by commas; all unless given")
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--jobs", type=int, default=2)
+    asking.add_options(parser)
     asked = parser.parse_args()
-    members = runnable(asked.members.split(",") if asked.members else NAMES, tell)
-    wanted = Wanted((COMBINED, *PEERS), members)
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    for freq in asked.freq or FREQUENCIES:
-        plan = usual(freq)
-        try:
-            choice = Choice(plan.step_seconds, asked.columns, instants(asked.until))
-            found = cases(asked.data, choice, plan, tell)
-        except EnchainError as error:
-            sys.exit(f"error: {error.message}. {error.remedy}")
-        results = backtest(found, wanted, plan, Resources(asked.jobs, asked.cache), tell).results
-        show(results, console)
-        console.print(table(results, freq))
+    members = runnable(asked.members.split(",") if asked.members else NAMES, asking.tell)
+    console, found = asking.console(), {}
+    for freq in asking.freqs(asked):
+        results = backtest(
+            asking.cases_of(asked, freq),
+            Wanted((COMBINED, *PEERS), members),
+            usual(freq),
+            asking.resources(asked),
+            asking.tell,
+        ).results
+        found[freq] = document(results)
+        if asked.output == "table":
+            show(results, console)
+            Console(width=asking.WIDE).print(table(results, freq))
+    if asked.output == "json":
+        json.dump(found, sys.stdout, indent=2)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,19 @@
 """Crane's DSP: find whether a day or a week repeats, clean the last one of noise, and repeat it.
 
-Method: docs/tutorials/timeseriees-forecasting-by-dsp.md of gocrane/crane, and the defaults of its eight
-estimators. Where nothing repeats it forecasts nothing; then the last value goes on here.
+Method: docs/tutorials/timeseriees-forecasting-by-dsp.md of gocrane/crane and, where it leaves something
+open, what its pkg/prediction/dsp was seen to do (commit 2b0ddae). Its readings, each the better for Crane:
+
+- A week is looked for where there are two of them, otherwise a day. Every period that the spectrum shows is
+  a candidate, as the code has it; the page speaks of a day and a week alone, and so finds one more often.
+- Extreme values are replaced before anything else, so in what is repeated too; the page has it for periods.
+- A slow component that is weak loses its half, since the code takes the mirrored one for a fast one.
+- Where nothing repeats Crane has no forecast, and its autoscaler goes by what is measured. Here the last
+  value goes on. Repeating a day instead does far worse: see docs/forecasting-measured.md.
+- One of eight estimators is chosen by what it says of the last period. A forecast is a point: all quantiles.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,14 +51,15 @@ class Estimator:
 
     def estimate(self, values: FloatArray, period: int, step_seconds: int) -> FloatArray:
         """Answer the next period: the last one without noise, plus the margin; shape (period,)."""
-        spectrum = np.fft.rfft(values)
-        amplitudes = np.abs(spectrum) / len(values)
-        strongest = np.sort(amplitudes[1 : len(values) // 2])[::-1]
+        count = len(values)
+        spectrum = np.fft.fft(values)
+        amplitudes = np.abs(spectrum) / count
+        strongest = np.sort(amplitudes[1 : count // 2])[::-1]
         bar = max(self.weak, strongest[min(MOST_KEPT, len(strongest)) - 1])
         if len(strongest) >= self.least_kept:
             bar = min(bar, strongest[self.least_kept - 1])
-        noise = (amplitudes < bar) & (np.fft.rfftfreq(len(values), step_seconds) > FASTEST)
-        smooth = np.fft.irfft(np.where(noise, 0, spectrum), len(values))[-period:]
+        fast = np.arange(count) / (count * step_seconds) > FASTEST
+        smooth = np.fft.ifft(np.where(fast & (amplitudes < bar), 0, spectrum)).real[-period:]
         return np.where(smooth <= 0, LEAST_VALUE, smooth) * (1 + self.margin)
 
 
@@ -63,23 +72,27 @@ ESTIMATORS = tuple(
 
 def dsp(series: Series, horizon: int) -> FloatArray:
     """Forecast; shape (horizon,)."""
-    recent = series.newest(HISTORY // series.step_seconds)
-    period = fundamental(recent)
+    step = series.step_seconds
+    values = without_outliers(series.newest(HISTORY // step).values)
+    period = fundamental(values, step)
     if period is None:
         return last_value(series, horizon)
-    values = _truncated(recent.values, period)
+    values = _truncated(values, period)
     tried, came = values[:-period], values[-period:]
-    errors = [error(came, each.estimate(tried, period, series.step_seconds)) for each in ESTIMATORS]
+    errors = [error(came, each.estimate(tried, period, step)) for each in ESTIMATORS]
     best = ESTIMATORS[int(np.argmin(errors))]
-    return best.estimate(values, period, series.step_seconds)[np.arange(horizon) % period]
+    return best.estimate(values, period, step)[np.arange(horizon) % period]
 
 
-def fundamental(series: Series) -> int | None:
-    """Answer how many steps repeat: a day or a week, whichever correlates more; None if neither."""
-    cleaned = replace(series, values=_without_outliers(series.values))
-    found = {period: _strength(cleaned, period) for period in (series.day, series.week)}
-    best = max(found, key=lambda period: found[period])
-    return best if found[best] > 0 else None
+def fundamental(values: FloatArray, step_seconds: int) -> int | None:
+    """Answer how many steps repeat: those of a day or of a week; None where neither does."""
+    day = DAY // step_seconds
+    known = next((length for length in (7 * day, day) if len(values) >= 2 * length), None)
+    if known is None:
+        return None
+    whole = _truncated(values, known)
+    found = _highest_hill(whole, HILL // step_seconds) if np.ptp(whole) > 0 else None
+    return found if found in {day, 7 * day} else None
 
 
 def error(came: FloatArray, estimated: FloatArray) -> float:
@@ -91,20 +104,38 @@ def error(came: FloatArray, estimated: FloatArray) -> float:
     return float(np.where(apart < 0, amplified, apart).mean())
 
 
-def _strength(series: Series, period: int) -> float:
-    """Answer the autocorrelation at a period that is a candidate and a peak, otherwise 0."""
-    values = _truncated(series.values, period)
-    if len(values) < 2 * period or np.ptp(values) == 0:
-        return 0.0
-    power = np.abs(np.fft.rfft(values))
-    if power[len(values) // period] <= _chance(values):
-        return 0.0
+def without_outliers(values: FloatArray) -> FloatArray:
+    """Answer the values with those beyond P0.1 and P99.9 replaced by the one before."""
+    low, high = np.quantile(values, [0.001, 0.999])
+    fair = (values >= low) & (values <= high)
+    before = np.maximum.accumulate(np.where(fair, np.arange(len(values)), 0))
+    return values[before]
+
+
+def _highest_hill(values: FloatArray, reach: int) -> int | None:
+    """Answer, of the periods that the spectrum shows, that on the highest hill of the autocorrelation."""
     standard = (values - values.mean()) / values.std()
     correlation = np.fft.irfft(np.abs(np.fft.rfft(standard)) ** 2, len(values)) / len(values)
-    reach = min(HILL // series.step_seconds, period // 2)
-    up = correlation[period - reach : period + 1]
-    down = correlation[period : period + reach + 1]
-    return float(correlation[period]) if _slope(up) > 0 > _slope(down) else 0.0
+    candidates = _candidates(values)
+    for period in candidates[np.argsort(-correlation[candidates], kind="stable")]:
+        if correlation[period] <= 0:
+            return None
+        if _is_hill(correlation, int(period), min(reach, int(period) // 2)):
+            return int(period)
+    return None
+
+
+def _candidates(values: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Answer the periods whose components are stronger than chance makes them."""
+    power = np.abs(np.fft.rfft(values))[2 : len(values) // 2]
+    return np.unique(len(values) // (2 + np.flatnonzero(power > _chance(values))))
+
+
+def _is_hill(correlation: FloatArray, place: int, reach: int) -> bool:
+    """Say whether lines through both sides rise towards a place; the series ends at its ends."""
+    up = correlation[max(0, place - reach) : place + 1]
+    down = correlation[place : place + reach + 1]
+    return min(len(up), len(down)) > 1 and _slope(up) > 0 > _slope(down)
 
 
 def _chance(values: FloatArray) -> float:
@@ -112,14 +143,6 @@ def _chance(values: FloatArray) -> float:
     rng = np.random.default_rng(0)
     tops = [np.abs(np.fft.rfft(rng.permutation(values)))[1 : len(values) // 2].max() for _ in range(SHUFFLES)]
     return float(np.sort(tops)[SHUFFLES - 2])
-
-
-def _without_outliers(values: FloatArray) -> FloatArray:
-    """Answer the values with those beyond P0.1 and P99.9 replaced by the one before."""
-    low, high = np.quantile(values, [0.001, 0.999])
-    fair = (values >= low) & (values <= high)
-    before = np.maximum.accumulate(np.where(fair, np.arange(len(values)), 0))
-    return values[before]
 
 
 def _truncated(values: FloatArray, period: int) -> FloatArray:

@@ -83,7 +83,7 @@ def check_id(rule: IdRule, text: str, field: str) -> str:
     return text
 
 
-def _split(name: str, form: str, field: str, rules: tuple[IdRule, ...], *, every: bool = False) -> list[str]:
+def split(name: str, form: str, field: str, rules: tuple[IdRule, ...], *, every: bool = False) -> list[str]:
     """Take a name apart by its form, such as `workloads/{workload}/chains/{chain}`."""
     literals, found = form.split("/"), name.split("/")
     fits = len(literals) == len(found) and all(
@@ -112,7 +112,7 @@ def workload_name(workload: str) -> str:
 
 def workload_id(name: str, field: str = "name", *, every: bool = False) -> str:
     """Id in `workloads/{workload}`; with `every`, `-` is an answer too."""
-    return _split(name, "workloads/{workload}", field, (WORKLOAD,), every=every)[0]
+    return split(name, "workloads/{workload}", field, (WORKLOAD,), every=every)[0]
 
 
 def engine_name(engine: str) -> str:
@@ -122,7 +122,7 @@ def engine_name(engine: str) -> str:
 
 def engine_id(name: str, field: str = "name", *, every: bool = False) -> str:
     """Id in `engines/{engine}`; with `every`, `-` is an answer too."""
-    return _split(name, "engines/{engine}", field, (ENGINE,), every=every)[0]
+    return split(name, "engines/{engine}", field, (ENGINE,), every=every)[0]
 
 
 def tenant_name(tenant: str) -> str:
@@ -132,7 +132,7 @@ def tenant_name(tenant: str) -> str:
 
 def tenant_id(name: str, field: str = "parent") -> str:
     """Id in `tenants/{tenant}`."""
-    return _split(name, "tenants/{tenant}", field, (TENANT,))[0]
+    return split(name, "tenants/{tenant}", field, (TENANT,))[0]
 
 
 def router_name(router: str) -> str:
@@ -142,7 +142,7 @@ def router_name(router: str) -> str:
 
 def router_id(name: str, field: str = "name") -> str:
     """Id in `routers/{router}`."""
-    return _split(name, "routers/{router}", field, (ROUTER,))[0]
+    return split(name, "routers/{router}", field, (ROUTER,))[0]
 
 
 def control_plane_name(replica: str) -> str:
@@ -157,7 +157,7 @@ def route_name(workload: str) -> str:
 
 def route_workload(name: str, field: str = "name") -> str:
     """Workload id in `workloads/{workload}/route`."""
-    return _split(name, "workloads/{workload}/route", field, (WORKLOAD,))[0]
+    return split(name, "workloads/{workload}/route", field, (WORKLOAD,))[0]
 
 
 def convergence_name(workload: str) -> str:
@@ -167,7 +167,7 @@ def convergence_name(workload: str) -> str:
 
 def convergence_workload(name: str, field: str = "name") -> str:
     """Workload id in `workloads/{workload}/convergence`."""
-    return _split(name, "workloads/{workload}/convergence", field, (WORKLOAD,))[0]
+    return split(name, "workloads/{workload}/convergence", field, (WORKLOAD,))[0]
 
 
 def artifact_name(digest: str, field: str = "digest") -> str:
@@ -177,7 +177,7 @@ def artifact_name(digest: str, field: str = "digest") -> str:
 
 def artifact_digest(name: str, field: str = "name") -> str:
     """Digest `sha256:{hex}` of a name `artifacts/{hex}`."""
-    return f"sha256:{_split(name, 'artifacts/{sha256}', field, (SHA256,))[0]}"
+    return f"sha256:{split(name, 'artifacts/{sha256}', field, (SHA256,))[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class ChainName:
     def parse(cls, name: str, field: str = "name", *, whole: bool = False) -> "ChainName":
         """Take a name apart. With `whole` the revision must be there."""
         plain, at, revision = name.partition("@")
-        workload, chain = _split(plain, "workloads/{workload}/chains/{chain}", field, (WORKLOAD, CHAIN))
+        workload, chain = split(plain, "workloads/{workload}/chains/{chain}", field, (WORKLOAD, CHAIN))
         if at or whole:
             check_id(REVISION, revision, field)
         return cls(workload, chain, revision)
@@ -212,7 +212,7 @@ class SwitchName:
     @classmethod
     def parse(cls, name: str, field: str = "name") -> "SwitchName":
         """Take a name apart."""
-        return cls(*_split(name, "workloads/{workload}/switches/{switch}", field, (WORKLOAD, ULID)))
+        return cls(*split(name, "workloads/{workload}/switches/{switch}", field, (WORKLOAD, ULID)))
 
     def __str__(self) -> str:
         return f"workloads/{self.workload}/switches/{self.switch}"
@@ -228,7 +228,7 @@ class InstanceName:
     @classmethod
     def parse(cls, name: str, field: str = "name") -> "InstanceName":
         """Take a name apart."""
-        return cls(*_split(name, "engines/{engine}/instances/{instance}", field, (ENGINE, INSTANCE)))
+        return cls(*split(name, "engines/{engine}/instances/{instance}", field, (ENGINE, INSTANCE)))
 
     def __str__(self) -> str:
         return f"engines/{self.engine}/instances/{self.instance}"
@@ -244,7 +244,7 @@ class OperationName:
     @classmethod
     def parse(cls, name: str, field: str = "name") -> "OperationName":
         """Take a name apart."""
-        return cls(*_split(name, "tenants/{tenant}/operations/{operation}", field, (TENANT, ULID)))
+        return cls(*split(name, "tenants/{tenant}/operations/{operation}", field, (TENANT, ULID)))
 
     def __str__(self) -> str:
         return f"tenants/{self.tenant}/operations/{self.operation}"
@@ -260,7 +260,7 @@ class ResourceName:
     @classmethod
     def parse(cls, name: str, field: str = "name") -> "ResourceName":
         """Take a name apart."""
-        return cls(*_split(name, "tenants/{tenant}/resources/{resource}", field, (TENANT, RESOURCE)))
+        return cls(*split(name, "tenants/{tenant}/resources/{resource}", field, (TENANT, RESOURCE)))
 
     def __str__(self) -> str:
         return f"tenants/{self.tenant}/resources/{self.resource}"
@@ -276,7 +276,7 @@ class PlannedEventName:
     @classmethod
     def parse(cls, name: str, field: str = "name") -> "PlannedEventName":
         """Take a name apart."""
-        return cls(*_split(name, "workloads/{workload}/plannedEvents/{event}", field, (WORKLOAD, EVENT)))
+        return cls(*split(name, "workloads/{workload}/plannedEvents/{event}", field, (WORKLOAD, EVENT)))
 
     def __str__(self) -> str:
         return f"workloads/{self.workload}/plannedEvents/{self.event}"
@@ -293,7 +293,7 @@ class ForecastName:
     def parse(cls, name: str, field: str = "name", *, part: str = "") -> "ForecastName":
         """Take a name apart; `part` is what follows the forecast's own, such as `accuracy`."""
         form = "workloads/{workload}/forecasts/{forecast}" + (f"/{part}" if part else "")
-        return cls(*_split(name, form, field, (WORKLOAD, FORECAST)))
+        return cls(*split(name, form, field, (WORKLOAD, FORECAST)))
 
     @property
     def accuracy(self) -> str:
@@ -316,4 +316,4 @@ def forecast_job_name(job: str) -> str:
 
 def forecast_job_id(name: str, field: str = "name") -> str:
     """Id in `forecastJobs/{ulid}`."""
-    return _split(name, "forecastJobs/{job}", field, (ULID,))[0]
+    return split(name, "forecastJobs/{job}", field, (ULID,))[0]

@@ -85,8 +85,13 @@ class Pool(_message.Message):
     LAUNCHES_FIELD_NUMBER: _builtins.int
     DEMANDS_FIELD_NUMBER: _builtins.int
     HOLDS_FIELD_NUMBER: _builtins.int
+    CURRENT_SINCE_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    WANTED_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`engines/{engine}/pools/{version}`."""
+    """`engines/{engine}/pools/{version}`. The version `-` is the one that the engine's command turns out to have; the
+    pool takes its name once the first instance has told.
+    """
     etag: _builtins.str
     """Output only."""
     target: _builtins.int
@@ -108,6 +113,12 @@ class Pool(_message.Message):
     """Whether instances can be started here: the engine names a launcher."""
     problem: _builtins.str
     """Why instances that are wanted are not there, where they are not."""
+    wanted: _builtins.int
+    """Output only: how many instances are kept. The target, lifted by demands, holds and floor, within the bounds; of
+    a pinned pool, the target.
+    """
+    wanted_reason: _builtins.str
+    """Output only: what `wanted` is for."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -120,7 +131,15 @@ class Pool(_message.Message):
 
     @_builtins.property
     def holds(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """What switches ask of it while they warm and drain, by the switch's name: they lift the target."""
+        """What switches ask of it while they warm and drain, by the switch's name: so many instances in all. The largest
+        lifts the target.
+        """
+
+    @_builtins.property
+    def current_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when the engine's command has this version, as the instances told that it started. Of the pools of an
+        engine the one where this is newest can be launched; in all others it is history, or unset.
+        """
 
     def __init__(
         self,
@@ -142,10 +161,13 @@ class Pool(_message.Message):
         launches: _abc.Iterable[Global___Launching] | None = ...,
         demands: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         holds: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        current_since: _timestamp_pb2.Timestamp | None = ...,
+        wanted: _builtins.int = ...,
+        wanted_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current_since", b"current_since", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "draining", b"draining", "etag", b"etag", "floor", b"floor", "floor_reason", b"floor_reason", "holds", b"holds", "launchable", b"launchable", "launches", b"launches", "name", b"name", "pinned", b"pinned", "problem", b"problem", "ready", b"ready", "reason", b"reason", "set_by", b"set_by", "starting", b"starting", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_since", b"current_since", "demands", b"demands", "draining", b"draining", "etag", b"etag", "floor", b"floor", "floor_reason", b"floor_reason", "holds", b"holds", "launchable", b"launchable", "launches", b"launches", "name", b"name", "pinned", b"pinned", "problem", b"problem", "ready", b"ready", "reason", b"reason", "set_by", b"set_by", "starting", b"starting", "target", b"target", "update_time", b"update_time", "wanted", b"wanted", "wanted_reason", b"wanted_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,6 +219,8 @@ class Launching(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    LAUNCHER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`engines/{engine}/launches/{ulid}`; the instance takes its id."""
     engine: _builtins.str
@@ -209,7 +233,9 @@ class Launching(_message.Message):
     place: _builtins.str
     """What the launcher calls it, such as a process id on a host: for people, and for the launcher itself."""
     attempts: _builtins.int
-    """How often it was tried."""
+    """How often in a row instances of the pool had not come up, or not stayed, this one included."""
+    launcher: _builtins.str
+    """Which launcher started it, such as one host's: no other can look at the instance, or end it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -219,6 +245,10 @@ class Launching(_message.Message):
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """When it must be ready, or gone."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it had ended, or failed."""
 
     def __init__(
         self,
@@ -234,10 +264,12 @@ class Launching(_message.Message):
         description: _builtins.str = ...,
         place: _builtins.str = ...,
         attempts: _builtins.int = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        launcher: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "ready_time", b"ready_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "ready_time", b"ready_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "deadline", b"deadline", "description", b"description", "engine", b"engine", "name", b"name", "place", b"place", "ready_time", b"ready_time", "reason", b"reason", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "deadline", b"deadline", "description", b"description", "end_time", b"end_time", "engine", b"engine", "launcher", b"launcher", "name", b"name", "place", b"place", "ready_time", b"ready_time", "reason", b"reason", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,50 @@
+"""Names of what the control plane decides: pools, launches. Beside `enchain.chains.names`, and by its rules.
+
+Planes, client and command call it. Nothing here knows whether what is named exists.
+"""
+
+import re
+from dataclasses import dataclass
+
+from enchain.chains.names import ENGINE, ULID, IdRule, split
+
+UNKNOWN_VERSION = "-"
+"""Stands for the version that an engine's command turns out to have, until an instance has told."""
+
+VERSION = IdRule(
+    "version",
+    re.compile(r"-|[A-Za-z0-9][A-Za-z0-9._+-]{0,127}"),
+    "letters, digits, dots, dashes, underscores and plus signs, at most 128 characters, or `-`",
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PoolName:
+    """`engines/{engine}/pools/{version}`; the version is `-` until it is known."""
+
+    engine: str
+    version: str
+
+    @classmethod
+    def parse(cls, name: str, field: str = "name") -> "PoolName":
+        """Take a name apart."""
+        return cls(*split(name, "engines/{engine}/pools/{version}", field, (ENGINE, VERSION)))
+
+    def __str__(self) -> str:
+        return f"engines/{self.engine}/pools/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchName:
+    """`engines/{engine}/launches/{ulid}`."""
+
+    engine: str
+    launch: str
+
+    @classmethod
+    def parse(cls, name: str, field: str = "name") -> "LaunchName":
+        """Take a name apart."""
+        return cls(*split(name, "engines/{engine}/launches/{launch}", field, (ENGINE, ULID)))
+
+    def __str__(self) -> str:
+        return f"engines/{self.engine}/launches/{self.launch}"

@@ -259,6 +259,7 @@ class ChainOption(_message.Message):
     SAMPLES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     FEASIBLE_FIELD_NUMBER: _builtins.int
+    EXPLORE_SHARE_FIELD_NUMBER: _builtins.int
     chain: _builtins.str
     """With its revision."""
     cost_per_hour: _builtins.float
@@ -276,6 +277,8 @@ class ChainOption(_message.Message):
     """How many measurements its slowest known step rests on."""
     feasible: _builtins.bool
     """It meets the service level and every bound."""
+    explore_share: _builtins.float
+    """The share of requests that it should be given so that it is measured; 0: none."""
     @_builtins.property
     def p95(self) -> _duration_pb2.Duration:
         """What 95 % of provisions are expected to stay below."""
@@ -303,10 +306,11 @@ class ChainOption(_message.Message):
         samples: _builtins.float = ...,
         reasons: _abc.Iterable[Global___PlanReason] | None = ...,
         feasible: _builtins.bool = ...,
+        explore_share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["p95", b"p95"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "cost_per_hour", b"cost_per_hour", "feasible", b"feasible", "instances_cost", b"instances_cost", "miss_probability", b"miss_probability", "misses_cost", b"misses_cost", "p95", b"p95", "pools", b"pools", "reasons", b"reasons", "requests_cost", b"requests_cost", "samples", b"samples", "success", b"success", "switching_cost", b"switching_cost", "waiting_cost", b"waiting_cost"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "cost_per_hour", b"cost_per_hour", "explore_share", b"explore_share", "feasible", b"feasible", "instances_cost", b"instances_cost", "miss_probability", b"miss_probability", "misses_cost", b"misses_cost", "p95", b"p95", "pools", b"pools", "reasons", b"reasons", "requests_cost", b"requests_cost", "samples", b"samples", "success", b"success", "switching_cost", b"switching_cost", "waiting_cost", b"waiting_cost"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,18 +328,21 @@ class PoolPlan(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     LOAD_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     version: _builtins.str
     now: _builtins.int
     target: _builtins.int
     """From now on: the most that is wanted within the lead time."""
+    share: _builtins.float
+    """How much of the target this workload asks for, in instances: the target by its part of the load."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """By step of the horizon."""
 
     @_builtins.property
     def load(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Work in flight at the planned quantile, by step of the horizon."""
+        """Work of this workload in flight at the planned quantile, by step of the horizon."""
 
     def __init__(
         self,
@@ -346,10 +353,11 @@ class PoolPlan(_message.Message):
         target: _builtins.int = ...,
         targets: _abc.Iterable[_builtins.int] | None = ...,
         load: _abc.Iterable[_builtins.float] | None = ...,
+        share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "load", b"load", "now", b"now", "target", b"target", "targets", b"targets", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "load", b"load", "now", b"now", "share", b"share", "target", b"target", "targets", b"targets", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -407,7 +415,9 @@ class PlanningInputs(_message.Message):
     REJECTED_CHAINS_FIELD_NUMBER: _builtins.int
     workload: _builtins.str
     reactive_rate: _builtins.float
-    """The largest rate of the last half hour, an hour: nothing is planned below it."""
+    """The largest rate of the last half hour, an hour: within the lead time, and within the half hour to come,
+    nothing is planned below it.
+    """
     slo_success: _builtins.float
     miss_price: _builtins.float
     wait_price_per_hour: _builtins.float
@@ -632,6 +642,8 @@ class EngineFacts(_message.Message):
     COLD_START_P95_SECONDS_FIELD_NUMBER: _builtins.int
     OTHER_LOAD_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
+    OTHER_SECONDS_FIELD_NUMBER: _builtins.int
+    OTHER_VARIATION_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     version: _builtins.str
     price_per_hour: _builtins.float
@@ -648,6 +660,10 @@ class EngineFacts(_message.Message):
     cold_start_p95_seconds: _builtins.float
     floor: _builtins.int
     """The least that is kept, whatever is planned."""
+    other_seconds: _builtins.float
+    """How long the work of other workloads takes on average; 0: like this workload's."""
+    other_variation: _builtins.float
+    """Its standard deviation over its mean."""
     @_builtins.property
     def other_load(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Work of other workloads in flight on it, by step of the horizon."""
@@ -669,10 +685,12 @@ class EngineFacts(_message.Message):
         cold_start_p95_seconds: _builtins.float = ...,
         other_load: _abc.Iterable[_builtins.float] | None = ...,
         floor: _builtins.int = ...,
+        other_seconds: _builtins.float = ...,
+        other_variation: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "cold_start_p95_seconds", b"cold_start_p95_seconds", "engine", b"engine", "floor", b"floor", "launchable", b"launchable", "max", b"max", "min", b"min", "other_load", b"other_load", "pinned", b"pinned", "price_per_hour", b"price_per_hour", "price_per_request", b"price_per_request", "ready", b"ready", "target", b"target", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "cold_start_p95_seconds", b"cold_start_p95_seconds", "engine", b"engine", "floor", b"floor", "launchable", b"launchable", "max", b"max", "min", b"min", "other_load", b"other_load", "other_seconds", b"other_seconds", "other_variation", b"other_variation", "pinned", b"pinned", "price_per_hour", b"price_per_hour", "price_per_request", b"price_per_request", "ready", b"ready", "target", b"target", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -16,7 +16,7 @@ from controlplane.forecast.explaining import explained
 from controlplane.forecast.losses import mean_loss
 from controlplane.forecast.notes import Note
 from controlplane.forecast.past import Past, gather
-from controlplane.forecast.pooling import pool
+from controlplane.forecast.pooling import Mix, averaged, pool
 from controlplane.forecast.quantiles import bounded, ordered
 from controlplane.forecast.rules import BUCKETS, NAIVE, RULES, SEASONAL, Rules
 from controlplane.forecast.series import FloatArray
@@ -155,6 +155,9 @@ def _bucket(
         rules: Constants.
     """
     factors, factors_each = spread.factors(past, rules.spread_prior)
+    if not rules.stretched:
+        factors, factors_each = np.ones_like(factors), np.ones_like(factors_each)
+    mix = pool if rules.mixed else averaged
     before = spread.stretched(past.forecasts, factors_each[..., None])
     actuals, known = past.actuals[:, :, None], past.known[:, :, None]
     losses = mean_loss(before, actuals, known) / past.scale[:, None, None]
@@ -166,7 +169,7 @@ def _bucket(
     chosen = weighting.without(weights.now, out, rules.pooled, rules.equal_share)
     unheard = ~past.usable | (chosen == 0)[:, None]
     each = weighting.without(weights.each, unheard, len(members), rules.equal_share)
-    pooled = _pooled(before, each, rules.pooled)
+    pooled = _pooled(before, each, rules.pooled, mix)
     simple = {
         members.index(name): mean_loss(past.forecasts[:, :, members.index(name)], past.actuals, past.known)
         for name in (SEASONAL, *((NAIVE,) if last <= rules.naive_within else ()))
@@ -177,20 +180,20 @@ def _bucket(
     if (rows := guarded.share > 0).any():
         chosen, each = guard.handed_over(chosen, guarded), guard.handed_over(each, guarded)
         each = np.where(past.usable, each, 0.0)
-        pooled[rows] = _pooled(before[rows], each[rows], rules.pooled + 1)
+        pooled[rows] = _pooled(before[rows], each[rows], rules.pooled + 1, mix)
     scores = conformal.calibration(conformal.score(pooled, past), past.count, rules)
-    mixed = pool(np.moveaxis(spread.stretched(now, factors[..., None]), 1, 2), chosen[:, None])
+    mixed = mix(np.moveaxis(spread.stretched(now, factors[..., None]), 1, 2), chosen[:, None])
     return Bucket(
         conformal.applied(mixed, scores, past.scale), chosen, factors, poor & ~dropped, ratios, guarded
     )
 
 
-def _pooled(forecasts: FloatArray, weights: FloatArray, most: int) -> FloatArray:
+def _pooled(forecasts: FloatArray, weights: FloatArray, most: int, mix: Mix) -> FloatArray:
     """Answer the pool of each past origin, (n, k, steps, levels), from no more members than have weight."""
     most = min(most, weights.shape[-1])
     heaviest = np.argsort(-weights.sum(axis=1), axis=-1, kind="stable")[:, None, :most]
     taken = np.take_along_axis(forecasts, heaviest[..., None, None], axis=2)
-    return pool(np.moveaxis(taken, 2, 3), np.take_along_axis(weights, heaviest, axis=2)[:, :, None])
+    return mix(np.moveaxis(taken, 2, 3), np.take_along_axis(weights, heaviest, axis=2)[:, :, None])
 
 
 def _nan_where_none(pooled: FloatArray, past: Past) -> FloatArray:

@@ -5,10 +5,15 @@
 members disagree.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from controlplane.forecast.quantiles import LEVELS
 from controlplane.forecast.series import FloatArray
+
+Mix = Callable[[FloatArray, FloatArray], FloatArray]
+"""Makes one distribution of several and their weights: `pool` or `averaged`."""
 
 TAIL = 1.25
 """How far a distribution goes beyond its outermost levels, in distances between its two outermost levels.
@@ -64,6 +69,23 @@ def pool(quantiles: FloatArray, weights: FloatArray, levels: FloatArray = LEVELS
             share = heavy[part] / total[part, None]
             out[part] = _inverted(*_mixture(flat[part], share), asked[part])
     return out.reshape(*lead, levels.shape[-1])
+
+
+def averaged(quantiles: FloatArray, weights: FloatArray) -> FloatArray:
+    """Average quantiles, level by level: what the pool is compared with.
+
+    Args:
+        quantiles: As `pool` takes them.
+        weights: Likewise.
+
+    Returns:
+        Shape (..., len(LEVELS)), ascending.
+    """
+    usable = np.isfinite(quantiles).all(axis=-1) & (weights > 0)
+    heavy = np.where(usable, weights, 0.0)
+    total = heavy.sum(axis=-1, keepdims=True)
+    summed = (np.where(usable[..., None], quantiles, 0.0) * heavy[..., None]).sum(axis=-2)
+    return np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)
 
 
 def _mixture(quantiles: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -43,6 +43,8 @@ class Rules:
         adaptation_steps: So many steps within the band an origin is thought to have had besides, so that a
             bucket of few steps adapts more slowly.
         widest: The width of a series is at most so many times the pooled one, and at least its inverse.
+        mixed: Whether distributions are mixed, the linear pool; otherwise their quantiles are averaged.
+        stretched: Whether the width of each member is set right before it is mixed.
     """
 
     half_life: float = 1500.0
@@ -64,6 +66,8 @@ class Rules:
     adaptation: float = 0.1
     adaptation_steps: float = 3.0
     widest: float = 2.0
+    mixed: bool = True
+    stretched: bool = True
 
 
 RULES = Rules()

@@ -16,6 +16,7 @@ from controlplane.forecast.ladder import allowed, measured, rung
 from controlplane.forecast.planned import planned_for
 from controlplane.forecast.quantiles import LEVELS
 from controlplane.forecast.registry import COMBINED
+from controlplane.forecast.rules import RULES, Rules
 from controlplane.forecast.series import FloatArray, Window
 from controlplane.forecast.track import Track
 
@@ -35,12 +36,14 @@ def track(case: Case, members: Sequence[str], found: Found) -> Track:
     )
 
 
-def combined(cases: Sequence[Case], plan: Plan, members: Sequence[str], found: Found) -> Found:
+def combined(
+    cases: Sequence[Case], plan: Plan, members: Sequence[str], found: Found, rules: Rules = RULES
+) -> Found:
     """Answer the combined forecasts of the scored origins, by series and `Combined`; seconds are 0."""
     tracks = [track(case, members, found) for case in cases]
     answers = np.full((len(cases), plan.origins, plan.horizon, len(LEVELS)), np.nan)
     for index in range(plan.origins):
-        answers[:, index] = _at(cases, plan, tracks, index - plan.origins)
+        answers[:, index] = _at(cases, plan, tracks, index - plan.origins, rules)
     return {
         (case.series.id, COMBINED): MemberForecasts(
             series=case.series.id,
@@ -55,7 +58,7 @@ def combined(cases: Sequence[Case], plan: Plan, members: Sequence[str], found: F
     }
 
 
-def _at(cases: Sequence[Case], plan: Plan, tracks: Sequence[Track], index: int) -> FloatArray:
+def _at(cases: Sequence[Case], plan: Plan, tracks: Sequence[Track], index: int, rules: Rules) -> FloatArray:
     """Combine at one origin of each series, counted from the end; shape (n, horizon, levels)."""
     origins = np.array([past.origins[index] for past in tracks])
     windows = [case.window(plan.starts(len(case.series))[index], plan.history) for case in cases]
@@ -74,7 +77,7 @@ def _at(cases: Sequence[Case], plan: Plan, tracks: Sequence[Track], index: int) 
         _known(past, int(origin), each.window)
         for past, origin, each in zip(tracks, origins, cleaned, strict=True)
     ]
-    quantiles = combine(known, present).quantiles
+    quantiles = combine(known, present, rules).quantiles
     planned = [
         planned_for(window, made, each.learned, peaks=False)
         for window, made, each in zip(windows, quantiles, cleaned, strict=True)

@@ -36,6 +36,9 @@ def network(settings: Settings, features: int) -> Any:
     first = layers.Dropout(settings.dropout)(first)
     second = layers.Dense(settings.width, activation="gelu", name="second")(first)
     second = layers.Dropout(settings.dropout)(layers.Add()([first, second]))
-    centre = GatedCentre(len(CANDIDATES), settings.residual, name="centre")([second, ahead])
+    if settings.gated:
+        centre = GatedCentre(len(CANDIDATES), settings.residual, name="centre")([second, ahead])
+    else:
+        centre = layers.Dense(1, kernel_initializer="zeros", name="centre")(second)
     quantiles = MonotoneQuantiles(name="quantiles")([second, centre])
     return keras.Model({"past": past, "ahead": ahead}, quantiles, name="quantile_lstm")

@@ -21,6 +21,7 @@ class Settings:
         units: Width of the encoder.
         width: Width of the decoder's layers.
         dropout: Share of activations left out while training.
+        gated: Whether the centre is a mixture of the candidates; otherwise the decoder says it freely.
         residual: How far the centre may leave the candidates' mixture, in compressed scales.
         ridge: Whether each series' ridge is among the candidates; None: on coarse grids alone, see `COARSE`.
         seeds: How many networks are trained; forecasts are their mean.
@@ -45,6 +46,7 @@ class Settings:
     units: int = 64
     width: int = 96
     dropout: float = 0.1
+    gated: bool = True
     residual: float = 0.3
     ridge: bool | None = None
     seeds: int = 2

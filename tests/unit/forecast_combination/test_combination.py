@@ -1,11 +1,14 @@
 """The combination weighs, drops, guards and calibrates, and says why."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from controlplane.forecast import notes
 from controlplane.forecast.combination import Combined, Present, combine
 from controlplane.forecast.quantiles import LEVELS, MEDIAN, usable
+from controlplane.forecast.rules import RULES
 from controlplane.forecast.series import FloatArray
 from controlplane.forecast.track import Track
 from tests.unit.forecast_combination.worlds import HORIZON, MEMBERS, STEP, World, world
@@ -172,3 +175,11 @@ def test_one_step_ahead_is_enough() -> None:
     answer = combine(made.tracks, one)
     assert answer.quantiles.shape == (1, 1, len(LEVELS))
     assert answer.buckets == (1,)
+
+
+def test_a_rule_may_average_quantiles_and_leave_widths_alone() -> None:
+    made = world(seed=4, widths={"Good": 4.0})
+    still = combine(made.tracks, made.present, replace(RULES, stretched=False))
+    averaged = combine(without_past(made), made.present, replace(RULES, mixed=False, doubt=0.0))
+    assert (still.spreads == 1.0).all()
+    assert np.allclose(averaged.quantiles, made.present.forecasts.mean(axis=1), rtol=1e-2)

@@ -1,8 +1,8 @@
-"""The linear pool mixes distributions, not quantiles."""
+"""The linear pool mixes distributions, not quantiles; averaging does the other."""
 
 import numpy as np
 
-from controlplane.forecast.pooling import pool
+from controlplane.forecast.pooling import averaged, pool
 from controlplane.forecast.quantiles import LEVELS, MEDIAN
 
 
@@ -38,3 +38,14 @@ def test_without_weight_there_is_no_pool() -> None:
 def test_other_levels_can_be_asked_for() -> None:
     mixed = pool(LEVELS[None] * 100, np.ones(1), np.array([0.25, 0.5]))
     assert np.allclose(mixed, [25, 50])
+
+
+def test_far_members_make_no_wide_average() -> None:
+    mixed = averaged(np.stack([100 + LEVELS, 200 + LEVELS]), np.array([1.0, 3.0]))
+    assert np.allclose(mixed, 175 + LEVELS)
+
+
+def test_an_average_is_of_those_who_have_weight_and_a_forecast() -> None:
+    good, gap = np.arange(13.0), np.full(13, np.nan)
+    assert np.allclose(averaged(np.stack([good, gap, good + 9]), np.array([1.0, 5.0, 0.0])), good)
+    assert np.isnan(averaged(np.stack([gap, good]), np.array([1.0, 0.0]))).all()

@@ -70,3 +70,13 @@ def test_a_saved_network_loads_in_safe_mode(tmp_path: Path) -> None:
     expected, found = (np.asarray(each.predict_on_batch(inputs())) for each in (made, again))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert not any(isinstance(layer, keras.layers.Lambda) for layer in made.layers)
+
+
+def test_without_the_gate_the_candidates_say_nothing_yet() -> None:
+    gated, free = (network(Settings(units=4, width=8, gated=gate), WIDTH) for gate in (True, False))
+
+    told = [np.asarray(each.predict_on_batch(inputs())) for each in (gated, free)]
+
+    assert np.abs(told[0][..., MEDIAN]).max() > 0.1
+    assert (told[1][..., MEDIAN] == 0).all()
+    assert (np.diff(told[1], axis=-1) > 0).all()

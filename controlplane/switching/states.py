@@ -1,9 +1,9 @@
 """The states of a chain switch, as a table.
 
 Whoever carries out a switch asks `advance` before it stores the next state. A switch goes forward only;
-until it is done, it may end in ROLLED_BACK instead, with its reason. States that have nothing to do are
-left out, never pretended: where every instance runs already there is nothing to warm, and a switch that
-waits for nobody goes from ACTIVATING to DONE.
+until it retires what it does not need any more, it may end in ROLLED_BACK instead, with its reason. States
+that have nothing to do are left out, never pretended: where every instance runs already there is nothing to
+warm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ ACTIVATING = ChainSwitch.STATE_ACTIVATING
 CONVERGING = ChainSwitch.STATE_CONVERGING
 """Routers report that they follow. It informs; admission protects."""
 DRAINING = ChainSwitch.STATE_DRAINING
-"""Operations on the old chain end, by the journal, or the deadline's policy does."""
+"""Operations on the old chain end, by the journal, or the deadline's policy does. The new one is watched."""
 RETIRING = ChainSwitch.STATE_RETIRING
 """Instances that nothing needs any more stop."""
 DONE = ChainSwitch.STATE_DONE
@@ -42,10 +42,16 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         ROLLED_BACK: frozenset(),
     }
 )
-"""What may follow what. Retiring cannot be undone: the old chain's instances are gone."""
+"""What may follow what. Retiring cannot be undone: the old chain's instances may be gone."""
 
 AT_ONCE: Sequence[State] = (VALIDATING, ACTIVATING, DONE)
-"""The way of a switch whose chain is served already and that waits for nobody: one transaction."""
+"""The way of a switch whose chain is served already: one transaction."""
+
+BEFORE: frozenset[State] = frozenset({VALIDATING, WARMING, ACTIVATING})
+"""The route is still where it was."""
+
+HOLDING: frozenset[State] = frozenset({WARMING, ACTIVATING, CONVERGING, DRAINING})
+"""Pools keep the instances of both chains."""
 
 
 def advance(state: State, following: State) -> State:

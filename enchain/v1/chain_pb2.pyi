@@ -489,6 +489,9 @@ class ChainSwitch(_message.Message):
     ABORT_REQUESTED_FIELD_NUMBER: _builtins.int
     LAUNCHES_FIELD_NUMBER: _builtins.int
     WATCH_TIMEOUT_FIELD_NUMBER: _builtins.int
+    WARM_TIMEOUT_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/switches/{ulid}`."""
     etag: _builtins.str
@@ -524,7 +527,9 @@ class ChainSwitch(_message.Message):
 
     @_builtins.property
     def drain_timeout(self) -> _duration_pb2.Duration:
-        """How long operations on the old chain may go on. Default: until they end by themselves."""
+        """How long operations on the old chain may go on once the new one is in force. Default: until they end by
+        themselves.
+        """
 
     @_builtins.property
     def phases(self) -> _containers.RepeatedCompositeFieldContainer[Global___SwitchPhase]:
@@ -541,6 +546,18 @@ class ChainSwitch(_message.Message):
     @_builtins.property
     def watch_timeout(self) -> _duration_pb2.Duration:
         """How long after its chain is in force it is watched, and rolled back where it does worse."""
+
+    @_builtins.property
+    def warm_timeout(self) -> _duration_pb2.Duration:
+        """How long its instances may take to be ready."""
+
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceChange]:
+        """How many instances it asks pools to keep until it is over, those of the old chain included."""
+
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp:
+        """When its chain was put in force."""
 
     def __init__(
         self,
@@ -566,10 +583,13 @@ class ChainSwitch(_message.Message):
         abort_requested: _builtins.bool = ...,
         launches: _abc.Iterable[_builtins.str] | None = ...,
         watch_timeout: _duration_pb2.Duration | None = ...,
+        warm_timeout: _duration_pb2.Duration | None = ...,
+        holds: _abc.Iterable[Global___InstanceChange] | None = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "drain_timeout", b"drain_timeout", "evidence", b"evidence", "from", b"from", "impact", b"impact", "to", b"to", "update_time", b"update_time", "watch_timeout", b"watch_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "drain_timeout", b"drain_timeout", "evidence", b"evidence", "from", b"from", "impact", b"impact", "to", b"to", "update_time", b"update_time", "warm_timeout", b"warm_timeout", "watch_timeout", b"watch_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_requested", b"abort_requested", "actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "drain_policy", b"drain_policy", "drain_timeout", b"drain_timeout", "etag", b"etag", "evidence", b"evidence", "from", b"from", "impact", b"impact", "launches", b"launches", "name", b"name", "phases", b"phases", "reason", b"reason", "recommendation", b"recommendation", "request_id", b"request_id", "rollback_of", b"rollback_of", "rollback_reason", b"rollback_reason", "state", b"state", "to", b"to", "update_time", b"update_time", "watch_timeout", b"watch_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_requested", b"abort_requested", "activate_time", b"activate_time", "actor", b"actor", "create_time", b"create_time", "deadline", b"deadline", "drain_policy", b"drain_policy", "drain_timeout", b"drain_timeout", "etag", b"etag", "evidence", b"evidence", "from", b"from", "holds", b"holds", "impact", b"impact", "launches", b"launches", "name", b"name", "phases", b"phases", "reason", b"reason", "recommendation", b"recommendation", "request_id", b"request_id", "rollback_of", b"rollback_of", "rollback_reason", b"rollback_reason", "state", b"state", "to", b"to", "update_time", b"update_time", "warm_timeout", b"warm_timeout", "watch_timeout", b"watch_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1025,6 +1045,7 @@ class SwitchChainRequest(_message.Message):
     DRAIN_POLICY_FIELD_NUMBER: _builtins.int
     DRAIN_TIMEOUT_FIELD_NUMBER: _builtins.int
     WATCH_TIMEOUT_FIELD_NUMBER: _builtins.int
+    WARM_TIMEOUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/route`."""
     chain: _builtins.str
@@ -1036,6 +1057,7 @@ class SwitchChainRequest(_message.Message):
     """Answer what it would do; move nothing."""
     request_id: _builtins.str
     drain_policy: Global___DrainPolicy.ValueType
+    """Default: they finish, however long it takes; with a timeout: they are handed over then."""
     @_builtins.property
     def drain_timeout(self) -> _duration_pb2.Duration: ...
     @_builtins.property
@@ -1043,6 +1065,10 @@ class SwitchChainRequest(_message.Message):
         """How long it is watched once it is in force, and rolled back where it does worse. Default: not at all for a
         person's switch, 10 min for one that carries out a recommendation.
         """
+
+    @_builtins.property
+    def warm_timeout(self) -> _duration_pb2.Duration:
+        """How long instances that are missing may take to be ready. Default 5 min."""
 
     def __init__(
         self,
@@ -1056,10 +1082,11 @@ class SwitchChainRequest(_message.Message):
         drain_policy: Global___DrainPolicy.ValueType = ...,
         drain_timeout: _duration_pb2.Duration | None = ...,
         watch_timeout: _duration_pb2.Duration | None = ...,
+        warm_timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["drain_timeout", b"drain_timeout", "watch_timeout", b"watch_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drain_timeout", b"drain_timeout", "warm_timeout", b"warm_timeout", "watch_timeout", b"watch_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "drain_policy", b"drain_policy", "drain_timeout", b"drain_timeout", "etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "watch_timeout", b"watch_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "drain_policy", b"drain_policy", "drain_timeout", b"drain_timeout", "etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "warm_timeout", b"warm_timeout", "watch_timeout", b"watch_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

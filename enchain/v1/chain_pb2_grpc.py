@@ -149,18 +149,22 @@ class ChainServiceServicer:
 
     def SwitchChain(self, request, context):
         """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them.
-        FAILED_PRECONDITION (`NO_INSTANCE`) while a step has no ready instance of its version. Where the chain is in
-        force already nothing is written, and the switch that put it in force is the answer; it has no name where
-        the first save of the workload did.
+        Where every step is served the route is moved at once, and the answer is `CONVERGING`. Where instances are
+        missing that can be started here the answer is `VALIDATING`: they are started, and the route is moved once they
+        are ready. FAILED_PRECONDITION (`NO_INSTANCE`) where they cannot. The leader carries the switch on to its end;
+        ABORTED (`SWITCH_RUNNING`) while another switch of the workload is under way. Where the chain is in force
+        already nothing is written, and the switch that put it in force is the answer; it has no name where the first
+        save of the workload did.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackChain(self, request, context):
-        """Moves the route back to where the last finished switch found it, the last that is not undone itself; asked
-        again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
-        the route is no longer where that switch put it (`ROUTE_MOVED`).
+        """Moves the route back to where the last switch found it, the last that is not undone itself; asked again it goes
+        back one switch further. A switch whose chain is in force ends by it, also where it is still under way.
+        FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or the route is no longer where that switch put
+        it (`ROUTE_MOVED`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,7 +185,8 @@ class ChainServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AbortChainSwitch(self, request, context):
-        """Ends a switch that has not put its chain in force yet, or undoes one that has. One that has ended stays.
+        """Asks for the end of a switch: the leader drops one that has not put its chain in force yet, and moves the route
+        back where one has. One that has ended stays. FAILED_PRECONDITION where it is too late for that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

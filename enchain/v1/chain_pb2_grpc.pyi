@@ -47,21 +47,27 @@ class ChainServiceStub:
     """Answers where a workload's requests go."""
     SwitchChain: _grpc.UnaryUnaryMultiCallable[_chain_pb2.SwitchChainRequest, _chain_pb2.ChainSwitch]
     """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them.
-    FAILED_PRECONDITION (`NO_INSTANCE`) while a step has no ready instance of its version. Where the chain is in
-    force already nothing is written, and the switch that put it in force is the answer; it has no name where
-    the first save of the workload did.
+    Where every step is served the route is moved at once, and the answer is `CONVERGING`. Where instances are
+    missing that can be started here the answer is `VALIDATING`: they are started, and the route is moved once they
+    are ready. FAILED_PRECONDITION (`NO_INSTANCE`) where they cannot. The leader carries the switch on to its end;
+    ABORTED (`SWITCH_RUNNING`) while another switch of the workload is under way. Where the chain is in force
+    already nothing is written, and the switch that put it in force is the answer; it has no name where the first
+    save of the workload did.
     """
     RollbackChain: _grpc.UnaryUnaryMultiCallable[_chain_pb2.RollbackChainRequest, _chain_pb2.ChainSwitch]
-    """Moves the route back to where the last finished switch found it, the last that is not undone itself; asked
-    again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
-    the route is no longer where that switch put it (`ROUTE_MOVED`).
+    """Moves the route back to where the last switch found it, the last that is not undone itself; asked again it goes
+    back one switch further. A switch whose chain is in force ends by it, also where it is still under way.
+    FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or the route is no longer where that switch put
+    it (`ROUTE_MOVED`).
     """
     PinRoute: _grpc.UnaryUnaryMultiCallable[_chain_pb2.PinRouteRequest, _chain_pb2.Route]
     """Holds a route where it is: plans leave it alone, and whoever switches by hand must unpin it first."""
     UnpinRoute: _grpc.UnaryUnaryMultiCallable[_chain_pb2.UnpinRouteRequest, _chain_pb2.Route]
     """Lets plans move a route again."""
     AbortChainSwitch: _grpc.UnaryUnaryMultiCallable[_chain_pb2.AbortChainSwitchRequest, _chain_pb2.ChainSwitch]
-    """Ends a switch that has not put its chain in force yet, or undoes one that has. One that has ended stays."""
+    """Asks for the end of a switch: the leader drops one that has not put its chain in force yet, and moves the route
+    back where one has. One that has ended stays. FAILED_PRECONDITION where it is too late for that.
+    """
     WatchChainSwitch: _grpc.UnaryStreamMultiCallable[_chain_pb2.WatchChainSwitchRequest, _chain_pb2.ChainSwitch]
     """Follows a switch to its end: as it stands at once, and again whenever it changes."""
     GetChainSwitch: _grpc.UnaryUnaryMultiCallable[_chain_pb2.GetChainSwitchRequest, _chain_pb2.ChainSwitch]
@@ -90,21 +96,27 @@ class ChainServiceAsyncStub(ChainServiceStub):
     """Answers where a workload's requests go."""
     SwitchChain: _aio.UnaryUnaryMultiCallable[_chain_pb2.SwitchChainRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
     """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them.
-    FAILED_PRECONDITION (`NO_INSTANCE`) while a step has no ready instance of its version. Where the chain is in
-    force already nothing is written, and the switch that put it in force is the answer; it has no name where
-    the first save of the workload did.
+    Where every step is served the route is moved at once, and the answer is `CONVERGING`. Where instances are
+    missing that can be started here the answer is `VALIDATING`: they are started, and the route is moved once they
+    are ready. FAILED_PRECONDITION (`NO_INSTANCE`) where they cannot. The leader carries the switch on to its end;
+    ABORTED (`SWITCH_RUNNING`) while another switch of the workload is under way. Where the chain is in force
+    already nothing is written, and the switch that put it in force is the answer; it has no name where the first
+    save of the workload did.
     """
     RollbackChain: _aio.UnaryUnaryMultiCallable[_chain_pb2.RollbackChainRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
-    """Moves the route back to where the last finished switch found it, the last that is not undone itself; asked
-    again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
-    the route is no longer where that switch put it (`ROUTE_MOVED`).
+    """Moves the route back to where the last switch found it, the last that is not undone itself; asked again it goes
+    back one switch further. A switch whose chain is in force ends by it, also where it is still under way.
+    FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or the route is no longer where that switch put
+    it (`ROUTE_MOVED`).
     """
     PinRoute: _aio.UnaryUnaryMultiCallable[_chain_pb2.PinRouteRequest, _chain_pb2.Route]  # type: ignore[assignment]
     """Holds a route where it is: plans leave it alone, and whoever switches by hand must unpin it first."""
     UnpinRoute: _aio.UnaryUnaryMultiCallable[_chain_pb2.UnpinRouteRequest, _chain_pb2.Route]  # type: ignore[assignment]
     """Lets plans move a route again."""
     AbortChainSwitch: _aio.UnaryUnaryMultiCallable[_chain_pb2.AbortChainSwitchRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
-    """Ends a switch that has not put its chain in force yet, or undoes one that has. One that has ended stays."""
+    """Asks for the end of a switch: the leader drops one that has not put its chain in force yet, and moves the route
+    back where one has. One that has ended stays. FAILED_PRECONDITION where it is too late for that.
+    """
     WatchChainSwitch: _aio.UnaryStreamMultiCallable[_chain_pb2.WatchChainSwitchRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
     """Follows a switch to its end: as it stands at once, and again whenever it changes."""
     GetChainSwitch: _aio.UnaryUnaryMultiCallable[_chain_pb2.GetChainSwitchRequest, _chain_pb2.ChainSwitch]  # type: ignore[assignment]
@@ -166,9 +178,12 @@ class ChainServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_chain_pb2.ChainSwitch, _abc.Awaitable[_chain_pb2.ChainSwitch]]:
         """Moves a workload's route to a chain, by compare-and-swap. Resources keep the chain that made them.
-        FAILED_PRECONDITION (`NO_INSTANCE`) while a step has no ready instance of its version. Where the chain is in
-        force already nothing is written, and the switch that put it in force is the answer; it has no name where
-        the first save of the workload did.
+        Where every step is served the route is moved at once, and the answer is `CONVERGING`. Where instances are
+        missing that can be started here the answer is `VALIDATING`: they are started, and the route is moved once they
+        are ready. FAILED_PRECONDITION (`NO_INSTANCE`) where they cannot. The leader carries the switch on to its end;
+        ABORTED (`SWITCH_RUNNING`) while another switch of the workload is under way. Where the chain is in force
+        already nothing is written, and the switch that put it in force is the answer; it has no name where the first
+        save of the workload did.
         """
 
     @_abc_1.abstractmethod
@@ -177,9 +192,10 @@ class ChainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chain_pb2.RollbackChainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chain_pb2.ChainSwitch, _abc.Awaitable[_chain_pb2.ChainSwitch]]:
-        """Moves the route back to where the last finished switch found it, the last that is not undone itself; asked
-        again it goes back one switch further. FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or
-        the route is no longer where that switch put it (`ROUTE_MOVED`).
+        """Moves the route back to where the last switch found it, the last that is not undone itself; asked again it goes
+        back one switch further. A switch whose chain is in force ends by it, also where it is still under way.
+        FAILED_PRECONDITION where there is none (`NOTHING_TO_ROLL_BACK`) or the route is no longer where that switch put
+        it (`ROUTE_MOVED`).
         """
 
     @_abc_1.abstractmethod
@@ -204,7 +220,9 @@ class ChainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chain_pb2.AbortChainSwitchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chain_pb2.ChainSwitch, _abc.Awaitable[_chain_pb2.ChainSwitch]]:
-        """Ends a switch that has not put its chain in force yet, or undoes one that has. One that has ended stays."""
+        """Asks for the end of a switch: the leader drops one that has not put its chain in force yet, and moves the route
+        back where one has. One that has ended stays. FAILED_PRECONDITION where it is too late for that.
+        """
 
     @_abc_1.abstractmethod
     def WatchChainSwitch(

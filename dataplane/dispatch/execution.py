@@ -353,4 +353,6 @@ class Execution:
 
 def _chosen(wanted: Choose, place: Place) -> events.InstanceChosen:
     instance = place.instance
-    return events.InstanceChosen(wanted.step, instance.scope, instance.name, instance.address)
+    return events.InstanceChosen(
+        wanted.step, instance.scope, instance.name, instance.address, place.in_flight
+    )

@@ -42,9 +42,16 @@ class Registered(Protocol):
 
 @dataclass(slots=True)
 class Place:
-    """A place on an instance. Give it back once."""
+    """A place on an instance. Give it back once.
+
+    Attributes:
+        instance: The instance.
+        in_flight: Places that this router had on it once this one was taken, itself included.
+        given_back: It was given back.
+    """
 
     instance: EngineInstance
+    in_flight: int
     given_back: bool = False
 
 
@@ -163,7 +170,7 @@ class Pool:
 
     def _taken(self, instance: EngineInstance) -> Place:
         self._running[instance.name] += 1
-        return Place(instance)
+        return Place(instance, self._running[instance.name])
 
     def _reachable(self, instance: str) -> bool:
         return self._circuits.reachable(instance, self._clock.monotonic())

@@ -50,6 +50,37 @@ def fit(operation: operation_pb2.Operation) -> None:
         del event.ended.diagnostics[:]
 
 
+def fit_outbox(entry: operation_pb2.OutboxEntry) -> None:
+    """Bring what is left for statistics within its budget in place: what is needed least goes first."""
+    cuts = (_drop_measures, _drop_tool_times, _drop_usages, _drop_codes)
+    for cut in cuts:
+        if size_of(entry) <= OUTBOX_BYTES_MAX:
+            return
+        cut(entry)
+    while size_of(entry) > OUTBOX_BYTES_MAX and entry.steps:
+        entry.steps.pop()
+
+
+def _drop_measures(entry: operation_pb2.OutboxEntry) -> None:
+    entry.measures.clear()
+
+
+def _drop_tool_times(entry: operation_pb2.OutboxEntry) -> None:
+    for step in entry.steps:
+        if step.HasField("usage"):
+            step.usage.ClearField("tool_duration")
+
+
+def _drop_usages(entry: operation_pb2.OutboxEntry) -> None:
+    for step in entry.steps:
+        step.ClearField("usage")
+
+
+def _drop_codes(entry: operation_pb2.OutboxEntry) -> None:
+    for step in entry.steps:
+        step.code = ""
+
+
 def _cut(diagnostic: diagnostic_pb2.Diagnostic) -> None:
     if diagnostic.detail:
         diagnostic.detail = ""

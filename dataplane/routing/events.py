@@ -25,12 +25,21 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class InstanceChosen:
-    """An instance has a place free for the step."""
+    """An instance has a place free for the step.
+
+    Attributes:
+        step: Index of the step.
+        scope: The instance's state scope.
+        instance: Its name.
+        address: Where it is called.
+        in_flight: Pieces of work that this router has on it now, this one included; 0: not known.
+    """
 
     step: int
     scope: str
     instance: str
     address: str
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ The journal stores both in the transaction that ends or holds the operation. Onl
 resource.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from dataplane.routing import budgets
@@ -88,7 +89,7 @@ def _held_steps(run: Run) -> list[ResourceStep]:
 
 
 def outbox_of(operation: Operation) -> operation_pb2.OutboxEntry:
-    """What an ended operation leaves for statistics, within 2 KiB: measures go first, then steps' codes."""
+    """What an ended operation leaves for statistics, within 2 KiB."""
     entry = operation_pb2.OutboxEntry(
         operation=operation.name,
         verb=operation.verb,
@@ -101,14 +102,38 @@ def outbox_of(operation: Operation) -> operation_pb2.OutboxEntry:
         routing_key=operation.routing_key[:256],
         create_time=operation.create_time,
         end_time=operation.end_time if operation.HasField("end_time") else None,
-        steps=[_outbox_step(step) for step in operation.steps],
+        steps=[
+            left for step in operation.steps for left in (*_fallen_from(operation, step), _outbox_step(step))
+        ],
         measures=_measures(operation),
     )
-    if budgets.size_of(entry) > budgets.OUTBOX_BYTES_MAX:
-        entry.measures.clear()
-    while budgets.size_of(entry) > budgets.OUTBOX_BYTES_MAX and entry.steps:
-        entry.steps.pop()
+    budgets.fit_outbox(entry)
     return entry
+
+
+def _fallen_from(operation: Operation, step: StepRun) -> Iterator[operation_pb2.OutboxStep]:
+    """What the engine did that the step's fallback took over from, as far as the events still tell."""
+    if not step.fallback:
+        return
+    found: operation_pb2.OutboxStep | None = None
+    for event in operation.events:
+        started, ended = event.step_started, event.step_ended
+        if started.step == step_name(step):
+            if (started.engine, started.version) == (step.engine, step.version):
+                break
+            found = operation_pb2.OutboxStep(
+                step=started.step,
+                engine=started.engine,
+                version=started.version,
+                attempts=started.attempt,
+                steps=_joined(step),
+            )
+        elif found is not None and ended.step == step_name(step):
+            found.outcome = ended.outcome
+            found.duration.CopyFrom(ended.duration)
+            found.code = _code(ended.diagnostics)
+    if found is not None and found.outcome:
+        yield found
 
 
 def _outbox_step(step: StepRun) -> operation_pb2.OutboxStep:
@@ -122,8 +147,19 @@ def _outbox_step(step: StepRun) -> operation_pb2.OutboxStep:
         duration=span(moment(step.end_time) - moment(step.start_time)) if timed else None,
         attempts=step.attempt,
         usage=step.usage if step.HasField("usage") else None,
-        code=step.diagnostics[0].code[:64] if step.diagnostics else "",
+        code=_code(step.diagnostics),
+        steps=_joined(step),
+        in_flight=step.in_flight,
     )
+
+
+def _joined(step: StepRun) -> Sequence[str]:
+    """All steps of a call that did several."""
+    return step.steps if len(step.steps) > 1 else ()
+
+
+def _code(diagnostics: Sequence[diagnostic_pb2.Diagnostic]) -> str:
+    return diagnostics[0].code[:64] if diagnostics else ""
 
 
 def _measures(operation: Operation) -> dict[str, float]:

@@ -126,6 +126,7 @@ def _instance_chosen(run: Run, event: events.Event, now: datetime, jitter: float
             verb=verb_at_hand(operation),
         )
     )
+    at_hand.in_flight = event.in_flight
     at_hand.start_time.CopyFrom(stamp(now))
     at_hand.ClearField("retry_time")
     at_hand.ClearField("end_time")

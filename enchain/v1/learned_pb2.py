@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65nchain/v1/learned.proto\x12\nenchain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x01\n\x15RequestRateStatistics\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x30\n\x0c\x66irst_minute\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nprovisions\x18\x03 \x03(\x05\x12\x0f\n\x07updates\x18\x04 \x03(\x05\x12\x14\n\x0c\x64\x65provisions\x18\x05 \x03(\x05\x12\x10\n\x08requests\x18\x06 \x01(\x03\"\x8c\x01\n\x0cRefusedValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\t\x12\x11\n\ttruncated\x18\x05 \x01(\x08\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xce\x02\n\x11ProfileStatistics\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0c\n\x04week\x18\x05 \x01(\x03\x12-\n\tprovision\x18\x06 \x01(\x0b\x32\x1a.enchain.v1.VerbStatistics\x12*\n\x06update\x18\x07 \x01(\x0b\x32\x1a.enchain.v1.VerbStatistics\x12/\n\x0b\x64\x65provision\x18\x08 \x01(\x0b\x32\x1a.enchain.v1.VerbStatistics\x12.\n\nfirst_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc6\x03\n\x0eVerbStatistics\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\x11\n\tsucceeded\x18\x03 \x01(\x01\x12:\n\x08\x66\x61ilures\x18\x04 \x03(\x0b\x32(.enchain.v1.VerbStatistics.FailuresEntry\x12-\n\tdurations\x18\x05 \x01(\x0b\x32\x1a.enchain.v1.DurationSketch\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x07 \x01(\x01\x12\x15\n\rcurrency_code\x18\x08 \x01(\t\x12\x13\n\x0bused_weight\x18\t \x01(\x01\x12\x13\n\x0b\x63pu_seconds\x18\n \x01(\x01\x12\x19\n\x11peak_memory_bytes\x18\x0b \x01(\x01\x12\x15\n\rnetwork_bytes\x18\x0c \x01(\x01\x12/\n\x0b\x63oncurrency\x18\r \x03(\x0b\x32\x1a.enchain.v1.ConcurrencySum\x12\"\n\x05hours\x18\x0e \x03(\x0b\x32\x13.enchain.v1.HourSum\x1a/\n\rFailuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"s\n\x0e\x44urationSketch\x12\x0e\n\x06weight\x18\x01 \x01(\x01\x12\x0b\n\x03sum\x18\x02 \x01(\x01\x12\x16\n\x0esum_of_squares\x18\x03 \x01(\x01\x12\r\n\x05zeros\x18\x04 \x01(\x01\x12\x0c\n\x04\x62ins\x18\x05 \x03(\x11\x12\x0f\n\x07weights\x18\x06 \x03(\x01\"D\n\x0e\x43oncurrencySum\x12\x11\n\tin_flight\x18\x01 \x01(\x05\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"h\n\x07HourSum\x12\x0c\n\x04hour\x18\x01 \x01(\x03\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x03\x12\x13\n\x0blog_seconds\x18\x04 \x01(\x01\x12\x1b\n\x13log_seconds_squared\x18\x05 \x01(\x01\"~\n\x0fStartStatistics\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12-\n\tdurations\x18\x04 \x01(\x0b\x32\x1a.enchain.v1.DurationSketch\x12\x0c\n\x04week\x18\x05 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65nchain/v1/learned.proto\x12\nenchain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x01\n\x15RequestRateStatistics\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x30\n\x0c\x66irst_minute\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nprovisions\x18\x03 \x03(\x05\x12\x0f\n\x07updates\x18\x04 \x03(\x05\x12\x14\n\x0c\x64\x65provisions\x18\x05 \x03(\x05\x12\x10\n\x08requests\x18\x06 \x01(\x03\"\x8c\x01\n\x0cRefusedValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\t\x12\x11\n\ttruncated\x18\x05 \x01(\x08\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xce\x02\n\x11ProfileStatistics\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0c\n\x04week\x18\x05 \x01(\x03\x12-\n\tprovision\x18\x06 \x01(\x0b\x32\x1a.enchain.v1.VerbStatistics\x12*\n\x06update\x18\x07 \x01(\x0b\x32\x1a.enchain.v1.VerbStatistics\x12/\n\x0b\x64\x65provision\x18\x08 \x01(\x0b\x32\x1a.enchain.v1.VerbStatistics\x12.\n\nfirst_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x04\n\x0eVerbStatistics\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\x11\n\tsucceeded\x18\x03 \x01(\x01\x12:\n\x08\x66\x61ilures\x18\x04 \x03(\x0b\x32(.enchain.v1.VerbStatistics.FailuresEntry\x12-\n\tdurations\x18\x05 \x01(\x0b\x32\x1a.enchain.v1.DurationSketch\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x01\x12\x34\n\x05\x63osts\x18\x07 \x03(\x0b\x32%.enchain.v1.VerbStatistics.CostsEntry\x12\x13\n\x0bused_weight\x18\x08 \x01(\x01\x12\x13\n\x0b\x63pu_seconds\x18\t \x01(\x01\x12\x19\n\x11peak_memory_bytes\x18\n \x01(\x01\x12\x15\n\rnetwork_bytes\x18\x0b \x01(\x01\x12/\n\x0b\x63oncurrency\x18\x0c \x03(\x0b\x32\x1a.enchain.v1.ConcurrencySum\x12\"\n\x05hours\x18\r \x03(\x0b\x32\x13.enchain.v1.HourSum\x1a/\n\rFailuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x41\n\nCostsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.enchain.v1.CostSum:\x02\x38\x01\")\n\x07\x43ostSum\x12\x0e\n\x06weight\x18\x01 \x01(\x01\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x01\"[\n\x0e\x44urationSketch\x12\x0e\n\x06weight\x18\x01 \x01(\x01\x12\x0b\n\x03sum\x18\x02 \x01(\x01\x12\r\n\x05zeros\x18\x03 \x01(\x01\x12\x0c\n\x04\x62ins\x18\x04 \x03(\x11\x12\x0f\n\x07weights\x18\x05 \x03(\x01\"D\n\x0e\x43oncurrencySum\x12\x11\n\tin_flight\x18\x01 \x01(\x05\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"Z\n\x07HourSum\x12\x0c\n\x04hour\x18\x01 \x01(\x03\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x03\x12\r\n\x05timed\x18\x04 \x01(\x03\x12\x13\n\x0blog_seconds\x18\x05 \x01(\x01\"~\n\x0fStartStatistics\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12-\n\tdurations\x18\x04 \x01(\x0b\x32\x1a.enchain.v1.DurationSketch\x12\x0c\n\x04week\x18\x05 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VERBSTATISTICS_FAILURESENTRY']._loaded_options = None
   _globals['_VERBSTATISTICS_FAILURESENTRY']._serialized_options = b'8\001'
+  _globals['_VERBSTATISTICS_COSTSENTRY']._loaded_options = None
+  _globals['_VERBSTATISTICS_COSTSENTRY']._serialized_options = b'8\001'
   _globals['_REQUESTRATESTATISTICS']._serialized_start=74
   _globals['_REQUESTRATESTATISTICS']._serialized_end=242
   _globals['_REFUSEDVALUE']._serialized_start=245
@@ -41,15 +43,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROFILESTATISTICS']._serialized_start=388
   _globals['_PROFILESTATISTICS']._serialized_end=722
   _globals['_VERBSTATISTICS']._serialized_start=725
-  _globals['_VERBSTATISTICS']._serialized_end=1179
-  _globals['_VERBSTATISTICS_FAILURESENTRY']._serialized_start=1132
-  _globals['_VERBSTATISTICS_FAILURESENTRY']._serialized_end=1179
-  _globals['_DURATIONSKETCH']._serialized_start=1181
-  _globals['_DURATIONSKETCH']._serialized_end=1296
-  _globals['_CONCURRENCYSUM']._serialized_start=1298
-  _globals['_CONCURRENCYSUM']._serialized_end=1366
-  _globals['_HOURSUM']._serialized_start=1368
-  _globals['_HOURSUM']._serialized_end=1472
-  _globals['_STARTSTATISTICS']._serialized_start=1474
-  _globals['_STARTSTATISTICS']._serialized_end=1600
+  _globals['_VERBSTATISTICS']._serialized_end=1263
+  _globals['_VERBSTATISTICS_FAILURESENTRY']._serialized_start=1149
+  _globals['_VERBSTATISTICS_FAILURESENTRY']._serialized_end=1196
+  _globals['_VERBSTATISTICS_COSTSENTRY']._serialized_start=1198
+  _globals['_VERBSTATISTICS_COSTSENTRY']._serialized_end=1263
+  _globals['_COSTSUM']._serialized_start=1265
+  _globals['_COSTSUM']._serialized_end=1306
+  _globals['_DURATIONSKETCH']._serialized_start=1308
+  _globals['_DURATIONSKETCH']._serialized_end=1399
+  _globals['_CONCURRENCYSUM']._serialized_start=1401
+  _globals['_CONCURRENCYSUM']._serialized_end=1469
+  _globals['_HOURSUM']._serialized_start=1471
+  _globals['_HOURSUM']._serialized_end=1561
+  _globals['_STARTSTATISTICS']._serialized_start=1563
+  _globals['_STARTSTATISTICS']._serialized_end=1689
 # @@protoc_insertion_point(module_scope)

@@ -198,14 +198,34 @@ class VerbStatistics(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class CostsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___CostSum: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___CostSum | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     COUNT_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     SUCCEEDED_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
     DURATIONS_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
-    COST_FIELD_NUMBER: _builtins.int
-    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
     USED_WEIGHT_FIELD_NUMBER: _builtins.int
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
@@ -217,8 +237,6 @@ class VerbStatistics(_message.Message):
     weight: _builtins.float
     succeeded: _builtins.float
     attempts: _builtins.float
-    cost: _builtins.float
-    currency_code: _builtins.str
     used_weight: _builtins.float
     """How much weight told what it used up."""
     cpu_seconds: _builtins.float
@@ -233,7 +251,13 @@ class VerbStatistics(_message.Message):
         """Of those that succeeded."""
 
     @_builtins.property
-    def concurrency(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConcurrencySum]: ...
+    def costs(self) -> _containers.MessageMap[_builtins.str, Global___CostSum]:
+        """What steps cost, by ISO 4217 code."""
+
+    @_builtins.property
+    def concurrency(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConcurrencySum]:
+        """Ascending. From 16 on a number stands for all up to the next: 16, 24, 32, 48, 64 and so on."""
+
     @_builtins.property
     def hours(self) -> _containers.RepeatedCompositeFieldContainer[Global___HourSum]:
         """Newest first; not weighted. What drift is judged by."""
@@ -247,8 +271,7 @@ class VerbStatistics(_message.Message):
         failures: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         durations: Global___DurationSketch | None = ...,
         attempts: _builtins.float = ...,
-        cost: _builtins.float = ...,
-        currency_code: _builtins.str = ...,
+        costs: _abc.Mapping[_builtins.str, Global___CostSum] | None = ...,
         used_weight: _builtins.float = ...,
         cpu_seconds: _builtins.float = ...,
         peak_memory_bytes: _builtins.float = ...,
@@ -258,48 +281,74 @@ class VerbStatistics(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["durations", b"durations"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "concurrency", b"concurrency", "cost", b"cost", "count", b"count", "cpu_seconds", b"cpu_seconds", "currency_code", b"currency_code", "durations", b"durations", "failures", b"failures", "hours", b"hours", "network_bytes", b"network_bytes", "peak_memory_bytes", b"peak_memory_bytes", "succeeded", b"succeeded", "used_weight", b"used_weight", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "concurrency", b"concurrency", "costs", b"costs", "count", b"count", "cpu_seconds", b"cpu_seconds", "durations", b"durations", "failures", b"failures", "hours", b"hours", "network_bytes", b"network_bytes", "peak_memory_bytes", b"peak_memory_bytes", "succeeded", b"succeeded", "used_weight", b"used_weight", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerbStatistics: _TypeAlias = VerbStatistics  # noqa: Y015
 
 @_typing.final
+class CostSum(_message.Message):
+    """Money of one currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    weight: _builtins.float
+    """How much weight told a cost in it."""
+    amount: _builtins.float
+    def __init__(
+        self,
+        *,
+        weight: _builtins.float = ...,
+        amount: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CostSum: _TypeAlias = CostSum  # noqa: Y015
+
+@_typing.final
 class DurationSketch(_message.Message):
-    """A DDSketch of durations in seconds (Masson, Rim and Lee, VLDB 2019)."""
+    """A DDSketch of durations in seconds (Masson, Rim and Lee, VLDB 2019), accurate to 1 %."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     WEIGHT_FIELD_NUMBER: _builtins.int
     SUM_FIELD_NUMBER: _builtins.int
-    SUM_OF_SQUARES_FIELD_NUMBER: _builtins.int
     ZEROS_FIELD_NUMBER: _builtins.int
     BINS_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
     weight: _builtins.float
     sum: _builtins.float
-    sum_of_squares: _builtins.float
     zeros: _builtins.float
-    """Durations too short to be told from 0."""
+    """The weight of durations below a millisecond."""
     @_builtins.property
     def bins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Indices ascending, with the weight of each."""
+        """Ascending; bin `i` holds what is above `g^(i-1)` and up to `g^i` seconds, with `g` = 1.01 / 0.99. The lowest
+        holds what is below it as well, once there are too many.
+        """
 
     @_builtins.property
-    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The weight of each bin."""
+
     def __init__(
         self,
         *,
         weight: _builtins.float = ...,
         sum: _builtins.float = ...,
-        sum_of_squares: _builtins.float = ...,
         zeros: _builtins.float = ...,
         bins: _abc.Iterable[_builtins.int] | None = ...,
         weights: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bins", b"bins", "sum", b"sum", "sum_of_squares", b"sum_of_squares", "weight", b"weight", "weights", b"weights", "zeros", b"zeros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bins", b"bins", "sum", b"sum", "weight", b"weight", "weights", b"weights", "zeros", b"zeros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -341,27 +390,27 @@ class HourSum(_message.Message):
     HOUR_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
+    TIMED_FIELD_NUMBER: _builtins.int
     LOG_SECONDS_FIELD_NUMBER: _builtins.int
-    LOG_SECONDS_SQUARED_FIELD_NUMBER: _builtins.int
     hour: _builtins.int
     """The hour, from 1970 on."""
     count: _builtins.int
     failed: _builtins.int
+    timed: _builtins.int
+    """Those that succeeded and whose duration is known, and the sum of the logarithms of their durations in seconds."""
     log_seconds: _builtins.float
-    """Sums of the logarithms of durations in seconds and of their squares, of those that succeeded."""
-    log_seconds_squared: _builtins.float
     def __init__(
         self,
         *,
         hour: _builtins.int = ...,
         count: _builtins.int = ...,
         failed: _builtins.int = ...,
+        timed: _builtins.int = ...,
         log_seconds: _builtins.float = ...,
-        log_seconds_squared: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "failed", b"failed", "hour", b"hour", "log_seconds", b"log_seconds", "log_seconds_squared", b"log_seconds_squared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "failed", b"failed", "hour", b"hour", "log_seconds", b"log_seconds", "timed", b"timed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

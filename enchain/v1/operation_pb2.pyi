@@ -1114,6 +1114,8 @@ Global___OutboxEntry: _TypeAlias = OutboxEntry  # noqa: Y015
 
 @_typing.final
 class OutboxStep(_message.Message):
+    """What an engine did. A step that fell back has two: what its engine failed with, then what the fallback did."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STEP_FIELD_NUMBER: _builtins.int

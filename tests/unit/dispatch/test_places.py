@@ -190,3 +190,17 @@ def test_giving_back_twice_counts_once() -> None:
 
     assert pool.take(WANTED) is not None
     assert pool.take(WANTED) is None
+
+
+async def test_a_place_says_how_many_this_router_had_on_the_instance_when_it_was_taken() -> None:
+    pool = pool_of(There(instance("a", capacity=3)))
+    first, second = pool.take(WANTED), pool.take(WANTED)
+    assert first is not None
+    assert second is not None
+    pool.give_back(first)
+    third = pool.take(WANTED)
+    held = pool.hold(Choose(0, "terraform", scope="s"), "a")
+
+    assert third is not None
+    assert held is not None
+    assert [place.in_flight for place in (first, second, third, held)] == [1, 2, 2, 3]

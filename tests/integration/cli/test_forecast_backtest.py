@@ -11,6 +11,7 @@ import pytest
 
 from enchain.cli import exits
 from enchain.cli.commands import forecast_backtest
+from enchain.cli.modules import require
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 STARTER = "from enchain.cli.commands.forecast_backtest import backtest; backtest()"
@@ -74,7 +75,7 @@ async def test_a_faulty_file_is_named_with_line_and_column(tmp_path: Path) -> No
 
 
 def test_what_is_not_installed_is_said_with_what_to_install() -> None:
-    forecast_backtest.require(forecast_backtest.NEEDED)
+    require(("numpy", forecast_backtest.MODULE), "forecasting")
 
     with pytest.raises(click.UsageError, match=r"no_such_module. pip install 'enchain\[forecasting\]'"):
-        forecast_backtest.require(("numpy", "controlplane.no_such_module"))
+        require(("numpy", "controlplane.no_such_module"), "forecasting")

@@ -22,6 +22,7 @@ from controlplane.catalog.engines import EngineCatalog
 from controlplane.catalog.events import EventCatalog
 from controlplane.catalog.forecast_jobs import ForecastJobCatalog
 from controlplane.catalog.forecasts import ForecastCatalog
+from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.catalog.routes import RouteCatalog
 from controlplane.catalog.schemas import SchemaSource
 from controlplane.catalog.workloads import WorkloadCatalog
@@ -31,6 +32,7 @@ from controlplane.forecast.serving import Desk
 from controlplane.loops.election import Election, LeaderLoop
 from controlplane.loops.forecast_house import forecast_loops
 from controlplane.loops.outbox import OutboxLoop
+from controlplane.profiles.reader import ProfileReader
 from controlplane.rpc.artifacts import ArtifactServicer
 from controlplane.rpc.chains import ChainServicer
 from controlplane.rpc.engines import EngineServicer
@@ -194,7 +196,7 @@ async def _store_answers(store: Store, clock: Clock, stop: asyncio.Event) -> boo
 def leader_loops() -> Sequence[LeaderLoop]:
     """Put together what only the leader of all replicas does."""
     clock = SystemClock()
-    return (OutboxLoop((RequestRateReader(),), clock=clock, rng=Random()),)  # noqa: S311 - jitter
+    return (OutboxLoop((RequestRateReader(), ProfileReader()), clock=clock, rng=Random()),)  # noqa: S311 - jitter
 
 
 def receive_metrics(server: Server, demand: DemandHouse, leader: LeadersMetrics) -> None:
@@ -238,7 +240,7 @@ def assemble(
     )
     server.add(
         engine_pb2_grpc.add_EngineRegistryServicer_to_server,
-        EngineServicer(EngineCatalog(store, stamp)),
+        EngineServicer(EngineCatalog(store, stamp), ProfileCatalog(store)),
         "enchain.v1.EngineRegistry",
     )
     server.add(

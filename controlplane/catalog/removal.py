@@ -40,7 +40,7 @@ class WorkloadRemoval:
         self._stamp = stamp
 
     async def delete(self, workload: str, etag: str, caller: Caller, *, validate_only: bool = False) -> None:
-        """Delete a workload with its route, chains, switches, planned events and forecasts.
+        """Delete a workload with its route, chains, switches, planned events, forecasts and profiles.
 
         Where the process dies in between, the workload stands without a route: deleting it again goes on, and
         saving it again makes a new route.
@@ -76,6 +76,7 @@ class WorkloadRemoval:
                 Delete(keys.planned_events_of(workload), prefix=True),
                 Delete(keys.forecasts_of(workload), prefix=True),
                 Delete(keys.accuracy_of(workload), prefix=True),
+                Delete(keys.profiles_of(workload), prefix=True),
             )
             return Change(None, (same(current, current.key), absent(keys.route(workload))), doomed, audit)
 

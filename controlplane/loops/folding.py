@@ -42,11 +42,14 @@ def check(entry: Entry, now: datetime) -> None:
     if not entry.HasField("create_time"):
         raise MalformedError("the entry does not say when its operation was admitted", reason="NO_TIME")
     latest = int((now + AHEAD_MAX).timestamp())
-    if not 0 < entry.create_time.seconds <= latest:
+    if not 0 < entry.create_time.seconds <= latest or entry.end_time.seconds > latest:
         raise MalformedError(
-            "the entry's operation was admitted at a time that cannot be",
+            "the entry's operation was admitted or ended at a time that cannot be",
             reason="IMPOSSIBLE_TIME",
-            metadata={"create_time": str(entry.create_time.seconds)},
+            metadata={
+                "create_time": str(entry.create_time.seconds),
+                "end_time": str(entry.end_time.seconds),
+            },
         )
 
 

@@ -1,26 +1,30 @@
-"""`enchain.v1.EngineRegistry`: requests to calls of the engine catalogue, answers back.
+"""`enchain.v1.EngineRegistry`: requests to calls of the catalogues of engines and profiles, answers back.
 
 `controlplane.main` registers it. Nothing is decided here.
 """
 
 from controlplane.catalog.engines import EngineCatalog
 from controlplane.catalog.paging import page_of
+from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.rpc.callers import Context, caller_of
 from enchain.chains import names
-from enchain.v1 import engine_pb2, engine_pb2_grpc
+from enchain.chains.profile_names import PerformanceProfileName
+from enchain.v1 import engine_pb2, engine_pb2_grpc, profile_pb2
 
 SERVICE = "enchain.v1.EngineRegistry"
 
 
 class EngineServicer(engine_pb2_grpc.EngineRegistryServicer):
-    """Serves the engine catalogue.
+    """Serves engines, their instances and what they were measured to do.
 
     Args:
-        catalog: What is served.
+        catalog: The engines.
+        profiles: Their performance profiles.
     """
 
-    def __init__(self, catalog: EngineCatalog) -> None:
+    def __init__(self, catalog: EngineCatalog, profiles: ProfileCatalog) -> None:
         self._catalog = catalog
+        self._profiles = profiles
 
     async def CreateEngine(  # noqa: N802 - the method's name on the wire
         self, request: engine_pb2.CreateEngineRequest, context: Context
@@ -85,3 +89,28 @@ class EngineServicer(engine_pb2_grpc.EngineRegistryServicer):
             page_of(f"ListEngineInstances {request.parent}", request.page_size, request.page_token),
         )
         return engine_pb2.ListEngineInstancesResponse(engine_instances=instances, next_page_token=token)
+
+    async def GetPerformanceProfile(  # noqa: N802 - the method's name on the wire
+        self, request: engine_pb2.GetPerformanceProfileRequest, context: Context
+    ) -> profile_pb2.PerformanceProfile:
+        """Answer what an engine version was measured to do at a step."""
+        del context
+        return await self._profiles.get(PerformanceProfileName.parse(request.name))
+
+    async def ListPerformanceProfiles(  # noqa: N802 - the method's name on the wire
+        self, request: engine_pb2.ListPerformanceProfilesRequest, context: Context
+    ) -> engine_pb2.ListPerformanceProfilesResponse:
+        """Answer a page of performance profiles."""
+        del context
+        workload = names.workload_id(request.parent, "parent", every=True)
+        engine = names.check_id(names.ENGINE, request.engine, "engine") if request.engine else ""
+        profiles, token = await self._profiles.list(
+            "" if workload == names.EVERY else workload,
+            engine,
+            page_of(
+                f"ListPerformanceProfiles {request.parent} {engine}", request.page_size, request.page_token
+            ),
+        )
+        return engine_pb2.ListPerformanceProfilesResponse(
+            performance_profiles=profiles, next_page_token=token
+        )

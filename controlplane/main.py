@@ -22,6 +22,7 @@ from controlplane.catalog.engines import EngineCatalog
 from controlplane.catalog.events import EventCatalog
 from controlplane.catalog.forecast_jobs import ForecastJobCatalog
 from controlplane.catalog.forecasts import ForecastCatalog
+from controlplane.catalog.pools import PoolCatalog
 from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.catalog.routes import RouteCatalog
 from controlplane.catalog.schemas import SchemaSource
@@ -32,6 +33,7 @@ from controlplane.forecast.serving import Desk
 from controlplane.loops.election import Election, LeaderLoop
 from controlplane.loops.forecast_house import forecast_loops
 from controlplane.loops.outbox import OutboxLoop
+from controlplane.loops.pool_house import pool_loop
 from controlplane.profiles.reader import ProfileReader
 from controlplane.rpc.artifacts import ArtifactServicer
 from controlplane.rpc.chains import ChainServicer
@@ -41,6 +43,7 @@ from controlplane.rpc.forecasts import ForecastServicer
 from controlplane.rpc.leader import Leader
 from controlplane.rpc.metrics import SERVICE as METRICS_SERVICE
 from controlplane.rpc.metrics import LeadersMetrics, MetricsServicer
+from controlplane.rpc.pools import PoolServicer
 from controlplane.rpc.workloads import WorkloadServicer
 from controlplane.settings import ControlPlaneSettings, parse
 from enchain.artifacts.store import DirectoryArtifacts
@@ -59,6 +62,7 @@ from enchain.v1 import (
     engine_pb2_grpc,
     event_pb2_grpc,
     forecast_pb2_grpc,
+    pool_pb2_grpc,
     workload_pb2_grpc,
 )
 
@@ -133,7 +137,12 @@ async def _serve(
                 await server.serving(True)
                 write_ready_file(settings.server.ready_file, address=address, identifier=identifier)
                 _log.info("serving", address=address, id=identifier)
-                loops = (*leader_loops(), demand.loop, *_forecasting(settings, demand, desk))
+                loops = (
+                    *leader_loops(),
+                    demand.loop,
+                    *_forecasting(settings, demand, desk),
+                    pool_loop(settings, store),
+                )
                 await _take_part(settings, store, identifier, address, stop, loops)
         finally:
             await server.drain(DRAIN_SECONDS)
@@ -248,6 +257,7 @@ def assemble(
         ArtifactServicer(artifacts),
         "enchain.v1.ArtifactService",
     )
+    serve_pools(server, PoolCatalog(store, stamp))
     server.add(
         event_pb2_grpc.add_PlannedEventServiceServicer_to_server,
         PlannedEventServicer(EventCatalog(store, stamp)),
@@ -264,6 +274,11 @@ def assemble(
         ),
         "enchain.v1.ForecastService",
     )
+
+
+def serve_pools(server: Server, catalog: PoolCatalog) -> None:
+    """Let a server answer what pools there are."""
+    server.add(pool_pb2_grpc.add_PoolServiceServicer_to_server, PoolServicer(catalog), "enchain.v1.PoolService")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,14 @@ HISTORY_DEFAULT = "history.sqlite"
 
 LEARNED_DEFAULT = "learned"
 
+LAUNCHES_DEFAULT = "launches"
+
+SCOPES_DEFAULT = "scopes"
+"""One folder for each engine that is launched here."""
+
+START_SECONDS = 120.0
+DRAIN_SECONDS = 600.0
+
 LEASE_SECONDS = 20
 """It must outlast a failover of etcd."""
 
@@ -38,6 +46,10 @@ class ControlPlaneSettings:
         learned: Folder of what forecasting has learned: models, and how they did. Likewise.
         prometheus: Address of the Prometheus that workloads' queries are for; empty for none.
         prometheus_token_file: File with a bearer token for it; None where it asks for none.
+        launches: Folder of the engine instances that are started here. Replicas of one machine share it.
+        scopes: Folder of their state scopes.
+        start_seconds: How long an instance may take to come up.
+        drain_seconds: How long one may take to end.
     """
 
     server: ServerSettings
@@ -48,6 +60,10 @@ class ControlPlaneSettings:
     learned: Path = Path(LEARNED_DEFAULT)
     prometheus: str = ""
     prometheus_token_file: Path | None = None
+    launches: Path = Path(LAUNCHES_DEFAULT)
+    scopes: Path = Path(SCOPES_DEFAULT)
+    start_seconds: float = START_SECONDS
+    drain_seconds: float = DRAIN_SECONDS
 
 
 def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> ControlPlaneSettings:
@@ -75,6 +91,7 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
         help="where other control planes reach this one [ENCHAIN_ADVERTISE]",
     )
     _add_demand_flags(parser, env)
+    _add_launch_flags(parser, env)
     args, server = parse_server_args(parser, argv)
     seconds = args.lease_seconds
     if not seconds.isdecimal() or int(seconds) < LEASE_SECONDS_MIN:
@@ -90,6 +107,42 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
         learned=Path(args.learned or Path(args.artifacts).parent / LEARNED_DEFAULT),
         prometheus=args.prometheus,
         prometheus_token_file=Path(args.prometheus_token_file) if args.prometheus_token_file else None,
+        launches=Path(args.launches or Path(args.artifacts).parent / LAUNCHES_DEFAULT),
+        scopes=Path(args.scopes or Path(args.artifacts).parent / SCOPES_DEFAULT),
+        start_seconds=args.start_seconds,
+        drain_seconds=args.drain_seconds,
+    )
+
+
+def _add_launch_flags(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
+    parser.add_argument(
+        "--launches",
+        default=env.get("ENCHAIN_LAUNCHES", ""),
+        metavar="DIR",
+        help=f"engine instances that are started here, a folder for each; default {LAUNCHES_DEFAULT} by the"
+        " artifacts [ENCHAIN_LAUNCHES]",
+    )
+    parser.add_argument(
+        "--scopes",
+        default=env.get("ENCHAIN_SCOPES", ""),
+        metavar="DIR",
+        help=f"their state scopes, a folder for each engine; default {SCOPES_DEFAULT} by the artifacts"
+        " [ENCHAIN_SCOPES]",
+    )
+    parser.add_argument(
+        "--start-seconds",
+        default=env.get("ENCHAIN_START_SECONDS", str(START_SECONDS)),
+        type=float,
+        metavar="SECONDS",
+        help="how long an engine instance may take to come up [ENCHAIN_START_SECONDS]",
+    )
+    parser.add_argument(
+        "--drain-seconds",
+        default=env.get("ENCHAIN_DRAIN_SECONDS", str(DRAIN_SECONDS)),
+        type=float,
+        metavar="SECONDS",
+        help="how long one that is not wanted may take to end its work, before it is killed"
+        " [ENCHAIN_DRAIN_SECONDS]",
     )
 
 

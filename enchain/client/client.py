@@ -25,6 +25,7 @@ from enchain.v1 import (
     event_pb2_grpc,
     forecast_pb2_grpc,
     operation_pb2,
+    pool_pb2_grpc,
     provisioning_pb2,
     workload_pb2_grpc,
 )
@@ -105,6 +106,11 @@ class Client:
     def forecasts(self) -> "forecast_pb2_grpc.ForecastServiceAsyncStub":
         """`ForecastService` of the control plane."""
         return forecast_pb2_grpc.ForecastServiceStub(self._control_channel())
+
+    @property
+    def pools(self) -> "pool_pb2_grpc.PoolServiceAsyncStub":
+        """`PoolService` of the control plane."""
+        return pool_pb2_grpc.PoolServiceStub(self._control_channel())
 
     @property
     def artifacts(self) -> "artifact_pb2_grpc.ArtifactServiceAsyncStub":

@@ -5,15 +5,23 @@ It must never ask for anything that is not in the problem.
 
 from collections.abc import Sequence
 
-from controlplane.planning.problem import Option, Plan, Problem, Reason
+from controlplane.planning.answering import answered
+from controlplane.planning.checks import check
+from controlplane.planning.problem import Plan, Problem
+from controlplane.planning.together import answered_together
 
 
 def plan(problem: Problem) -> Plan:
-    """Answer the chain and the pool targets that cost least in expectation under the service level."""
-    return plan_together([problem])[0]
+    """Answer the chain and the pool targets that cost least in expectation under the service level.
+
+    Raises:
+        InvalidArgumentError: The problem has no meaning.
+    """
+    check(problem)
+    return answered([problem])[0]
 
 
-def plan_together(problems: Sequence[Problem]) -> tuple[Plan, ...]:
+def plan_together(problems: Sequence[Problem]) -> list[Plan]:
     """Plan for many workloads that share engines, each in view of what the others put on them.
 
     Args:
@@ -22,11 +30,10 @@ def plan_together(problems: Sequence[Problem]) -> tuple[Plan, ...]:
 
     Returns:
         Their plans, in the order of the problems.
+
+    Raises:
+        InvalidArgumentError: A problem has no meaning.
     """
-    return tuple(_stay(problem) for problem in problems)
-
-
-def _stay(problem: Problem) -> Plan:
-    del problem
-    nothing: Option | None = None
-    return Plan(nothing, (), switches=False, reasons=(Reason("NO_CANDIDATE", "no chain can be taken"),))
+    for problem in problems:
+        check(problem)
+    return answered_together(problems)

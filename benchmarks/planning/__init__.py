@@ -1,0 +1,1 @@
+"""How fast planning is: many workloads, steps and engines at once."""

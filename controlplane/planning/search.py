@@ -1,0 +1,86 @@
+"""The exact search for the cheapest sizes that keep the promise, for many entries at once. Pure.
+
+Sizing calls it for what the lower bounds alone do not settle. All sizes of an entry stand in one fixed order:
+fewest instances beyond a maximum, least money, fewest instances, first pools smallest. They are looked at in
+that order, best first, and the first that keeps the promise is the answer. As the order does not depend on
+demand, and more demand never lets sizes keep a promise that they did not keep before, more demand never leads
+to sizes that carry less.
+"""
+
+import heapq
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from controlplane.planning.queueing import IntArray
+
+MICRO = 1_000_000
+"""Prices are compared in millionths, so that sums are exact."""
+
+Sizes = tuple[int, ...]
+Keeps = Callable[[IntArray, IntArray], Sequence[bool]]
+"""Says of entries, by index, shape (k,), and of sizes for each, shape (k, p), whether the promise is kept."""
+
+
+class Order:
+    """The fixed order of the sizes of one entry's pools.
+
+    Args:
+        prices: Of an instance of each pool, per hour.
+        honoured: Instances at most by the engines' bounds.
+    """
+
+    def __init__(self, prices: Sequence[float], honoured: Sequence[int]) -> None:
+        self._prices = tuple(round(price * MICRO) for price in prices)
+        self._honoured = tuple(honoured)
+
+    def __call__(self, sizes: Sizes) -> tuple[int, int, int, Sizes]:
+        """Answer what sizes are ordered by; it grows with every instance."""
+        beyond = sum(max(0, size - most) for size, most in zip(sizes, self._honoured, strict=True))
+        money = sum(size * price for size, price in zip(sizes, self._prices, strict=True))
+        return beyond, money, sum(sizes), sizes
+
+
+class _Front:
+    """What is next to be looked at for one entry. Each size is reached once: pools grow left to right."""
+
+    def __init__(self, order: Order, low: Sizes, high: Sizes) -> None:
+        self._order, self._high = order, high
+        self._heap = [(order(low), 0)]
+
+    def take(self) -> Sizes:
+        """Answer the next sizes in order."""
+        (_, _, _, sizes), first = heapq.heappop(self._heap)
+        for pool in range(first, len(sizes)):
+            if sizes[pool] < self._high[pool]:
+                grown = (*sizes[:pool], sizes[pool] + 1, *sizes[pool + 1 :])
+                heapq.heappush(self._heap, (self._order(grown), pool))
+        return sizes
+
+
+def cheapest(orders: Sequence[Order], low: IntArray, high: IntArray, keeps: Keeps) -> IntArray:
+    """Answer the first sizes in order that keep the promise, for each entry.
+
+    Args:
+        orders: Of each entry.
+        low: Shape (e, p): the smallest sizes that come into question.
+        high: Shape (e, p): the largest; they must keep the promise.
+        keeps: Says which sizes keep the promise.
+
+    Returns:
+        Shape (e, p).
+    """
+    fronts = [
+        _Front(order, tuple(small), tuple(large))
+        for order, small, large in zip(orders, low.tolist(), high.tolist(), strict=True)
+    ]
+    answer = high.copy()
+    waiting = list(range(len(fronts)))
+    while waiting:
+        looked_at = np.array([fronts[entry].take() for entry in waiting], dtype=np.int64)
+        kept = keeps(np.array(waiting, dtype=np.int64), looked_at)
+        for entry, sizes, enough in zip(waiting, looked_at, kept, strict=True):
+            if enough:
+                answer[entry] = sizes
+        waiting = [entry for entry, enough in zip(waiting, kept, strict=True) if not enough]
+    return answer

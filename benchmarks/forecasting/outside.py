@@ -1,9 +1,10 @@
-"""`python -m benchmarks.forecasting.outside CLONES OUT`: public traces that nothing was developed on, as CSV.
+"""`python -m benchmarks.forecasting.outside CLONES OUT`: more public traces, as CSV files for the backtest.
 
 CLONES is a folder with clones of github.com/numenta/NAB and github.com/microsoft/cloud-monitoring-dataset,
 both under the MIT licence. Written are those of their series of demand that are not among the traces that
-models were developed on: CPU and network of Amazon's machines, volumes of tweets, requests, ingress and
-purchases. `enchain forecast backtest --data OUT` reads what it writes. It downloads nothing.
+models were made on: CPU and network of Amazon's machines, volumes of tweets, requests, ingress and purchases.
+`enchain forecast backtest --data OUT` reads what it writes; docs/forecasting-measured.md says what was found.
+It downloads nothing.
 """
 
 import argparse

@@ -8,12 +8,13 @@ open, what its pkg/prediction/dsp was seen to do (commit 2b0ddae). Its readings,
 - Extreme values are replaced before anything else, so in what is repeated too; the page has it for periods.
 - A slow component that is weak loses its half, since the code takes the mirrored one for a fast one.
 - Where nothing repeats Crane has no forecast, and its autoscaler goes by what is measured. Here the last
-  value goes on. Repeating a day instead does far worse: see docs/forecasting-measured.md.
+  value goes on. `DspOrDay` repeats a day instead, and does far worse: see docs/forecasting-measured.md.
 - One of eight estimators is chosen by what it says of the last period. A forecast is a point: all quantiles.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -70,11 +71,19 @@ ESTIMATORS = tuple(
 )
 
 
-def dsp(series: Series, horizon: int) -> FloatArray:
-    """Forecast; shape (horizon,)."""
+def dsp(series: Series, horizon: int, *, always: bool = False) -> FloatArray:
+    """Forecast; shape (horizon,).
+
+    Args:
+        series: Without gaps.
+        horizon: Steps ahead.
+        always: Whether a day is repeated where nothing is found to repeat, as far as there are two.
+    """
     step = series.step_seconds
     values = without_outliers(series.newest(HISTORY // step).values)
     period = fundamental(values, step)
+    if period is None and always and len(values) >= 2 * series.day:
+        period = series.day
     if period is None:
         return last_value(series, horizon)
     values = _truncated(values, period)
@@ -157,3 +166,8 @@ def _slope(values: Sequence[float] | FloatArray) -> float:
 def Dsp() -> Local:  # noqa: N802 - models are asked for by the names of classes
     """Make the model."""
     return peer("CraneDsp", dsp)
+
+
+def DspOrDay() -> Local:  # noqa: N802 - likewise
+    """Make the model in the reading that always repeats something."""
+    return peer("CraneDspOrDay", partial(dsp, always=True))

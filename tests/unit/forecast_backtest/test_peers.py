@@ -110,6 +110,7 @@ def test_noise_is_not_forecast() -> None:
 
     assert crane.fundamental(values, HOUR) is None
     assert (crane.dsp(series, 7) == values[-1]).all()
+    assert np.ptp(crane.dsp(series, 7, always=True)) > 1
 
 
 def test_a_constant_is_not_periodic() -> None:

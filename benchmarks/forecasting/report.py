@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
@@ -84,18 +84,17 @@ def table(results: Results, freq: str) -> Table:
 
 
 def document(results: Results) -> dict[str, Any]:
-    """Answer the same as plain data, by peer, horizon and measure."""
+    """Answer the same as plain data, by peer, horizon and measure, and each one's loss by the naive one's."""
 
     def told(share: Share) -> dict[str, Any]:
         return {"won": len(share.won), "of": len(share.won) + len(share.lost), "lost": list(share.lost)}
 
-    return {
-        peer: {
-            str(horizon): {each: told(beaten(results, peer, horizon, each)) for each in MEASURES}
-            for horizon in results.horizons
-        }
-        for peer in peers(results)
-    }
+    def of(peer: str, horizon: int) -> dict[str, Any]:
+        (naive,) = (line.relative for line in results.lines if (line.model, line.horizon) == (peer, horizon))
+        shares = {each: told(beaten(results, peer, horizon, each)) for each in MEASURES}
+        return {"relative_wql": asdict(naive), **shares}
+
+    return {peer: {str(each): of(peer, each) for each in results.horizons} for peer in peers(results)}
 
 
 def main() -> None:

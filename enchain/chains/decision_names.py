@@ -1,4 +1,4 @@
-"""Names of what the control plane decides: pools, launches. Beside `enchain.chains.names`, and by its rules.
+"""Names of what the control plane decides: pools, launches, recommendations; beside `enchain.chains.names`.
 
 Planes, client and command call it. Nothing here knows whether what is named exists.
 """
@@ -6,7 +6,7 @@ Planes, client and command call it. Nothing here knows whether what is named exi
 import re
 from dataclasses import dataclass
 
-from enchain.chains.names import ENGINE, ULID, IdRule, split
+from enchain.chains.names import ENGINE, ULID, WORKLOAD, IdRule, split
 
 UNKNOWN_VERSION = "-"
 """Stands for the version that an engine's command turns out to have, until an instance has told."""
@@ -48,3 +48,21 @@ class LaunchName:
 
     def __str__(self) -> str:
         return f"engines/{self.engine}/launches/{self.launch}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationName:
+    """`workloads/{workload}/recommendations/{ulid}`; `-` instead of the ULID means the newest."""
+
+    workload: str
+    recommendation: str
+
+    @classmethod
+    def parse(cls, name: str, field: str = "name", *, newest: bool = False) -> "RecommendationName":
+        """Take a name apart. With `newest` its id may be `-`."""
+        form = "workloads/{workload}/recommendations/{recommendation}"
+        parts = split(name, form, field, (WORKLOAD, ULID), every=newest)
+        return cls(*parts)
+
+    def __str__(self) -> str:
+        return f"workloads/{self.workload}/recommendations/{self.recommendation}"

@@ -1,4 +1,4 @@
-"""Workload profiles: service level, demand signals, expected peaks and cost weights, checked when saved.
+"""Workload profiles: service level, demand, expected peaks, cost weights and planning, checked when saved.
 
 `workloads` calls it. What the numbers lead to is reckoned by the control plane's planning.
 """
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from enchain.chains.errors import Violation
-from enchain.v1 import workload_pb2
+from enchain.v1 import recommendation_pb2, workload_pb2
 
 PEAKS_MAX = 64
 SIGNALS_MAX = 32
@@ -28,6 +28,7 @@ def profile_faults(workload: workload_pb2.Workload) -> list[Violation]:
         *_demand(workload.demand),
         *_peaks(workload.demand),
         *_cost(workload.cost),
+        *_planning(workload.planning),
     ]
 
 
@@ -79,6 +80,19 @@ def _cost(cost: workload_pb2.CostWeights) -> Iterator[Violation]:
             yield Violation(f"cost.{name}", "write a number of 0 or more", "OUT_OF_RANGE")
     if cost.currency_code and not _CURRENCY.fullmatch(cost.currency_code):
         yield Violation("cost.currency_code", "write three letters such as EUR", "INVALID_CURRENCY")
+
+
+def _planning(planning: recommendation_pb2.PlanningPolicy) -> Iterator[Violation]:
+    for name in ("hysteresis", "exploration"):
+        if not 0 <= getattr(planning, name) <= 1:
+            yield Violation(f"planning.{name}", "write a share from 0 to 1, or 0 % to 100 %", "OUT_OF_RANGE")
+    for name in ("exceed_max_by", "max_cost_per_hour"):
+        if not _is_amount(getattr(planning, name)):
+            yield Violation(f"planning.{name}", "write a number of 0 or more", "OUT_OF_RANGE")
+    if planning.max_added_instances < 0:
+        yield Violation("planning.max_added_instances", "write a number of 0 or more", "OUT_OF_RANGE")
+    if planning.cool_down.ToNanoseconds() < 0:
+        yield Violation("planning.cool_down", "write a duration of 0 s or more", "OUT_OF_RANGE")
 
 
 def _is_amount(number: float) -> bool:

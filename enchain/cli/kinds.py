@@ -16,7 +16,15 @@ from enchain.chains.errors import InvalidArgumentError
 from enchain.chains.values import SecretRef, to_value
 from enchain.cli.fields import Field
 from enchain.cli.yamlfile import Document, Place
-from enchain.v1 import chain_pb2, diagnostic_pb2, engine_pb2, event_pb2, value_pb2, workload_pb2
+from enchain.v1 import (
+    chain_pb2,
+    diagnostic_pb2,
+    engine_pb2,
+    event_pb2,
+    recommendation_pb2,
+    value_pb2,
+    workload_pb2,
+)
 
 RESERVED = ("covers", "timeout", "retry", "fallback", "version")
 """Fields of an implementation that are enchain's; all others are the engine's inputs."""
@@ -25,6 +33,13 @@ _ON_FAILURE = {
     "": workload_pb2.ON_FAILURE_UNSPECIFIED,
     "compensate": workload_pb2.ON_FAILURE_COMPENSATE,
     "hold": workload_pb2.ON_FAILURE_HOLD,
+}
+
+_MODES = {
+    "": recommendation_pb2.PLANNING_MODE_UNSPECIFIED,
+    "forecast-only": recommendation_pb2.PLANNING_MODE_FORECAST_ONLY,
+    "recommend": recommendation_pb2.PLANNING_MODE_RECOMMEND,
+    "auto": recommendation_pb2.PLANNING_MODE_AUTO,
 }
 
 
@@ -79,7 +94,7 @@ def parse(document: Document) -> Parsed:
 def _workload(root: Field) -> Parsed:
     root.only(
         "kind", "name", "description", "inputs", "steps", "outputs",
-        "on_failure", "timeout", "slo", "demand", "cost",
+        "on_failure", "timeout", "slo", "demand", "cost", "planning",
     )  # fmt: skip
     places: dict[str, Place] = {"name": ("name",)}
     message = workload_pb2.Workload(
@@ -92,6 +107,7 @@ def _workload(root: Field) -> Parsed:
         slo=_slo(root.child("slo")),
         demand=_demand(root.child("demand")),
         cost=_cost(root.child("cost")),
+        planning=_planning(root.child("planning")),
     )
     for index, step in enumerate(root.child("steps").required().items()):
         places[f"steps[{index}]"] = step.place
@@ -201,6 +217,24 @@ def _cost(item: Field) -> workload_pb2.CostWeights | None:
         miss_price=item.child("miss").number(),
         wait_price_per_hour=item.child("wait_per_hour").number(),
         currency_code=item.child("currency").text("EUR"),
+    )
+
+
+def _planning(item: Field) -> recommendation_pb2.PlanningPolicy | None:
+    if item.value is None:
+        return None
+    item.only(
+        "mode", "hysteresis", "cool_down", "max_cost_per_hour",
+        "max_added_instances", "exceed_max_by", "exploration",
+    )  # fmt: skip
+    shares = ("hysteresis", "exceed_max_by", "exploration")
+    written = {name: item.child(name).share() for name in shares if item.child(name).value is not None}
+    return recommendation_pb2.PlanningPolicy(
+        mode=_choice(item.child("mode"), _MODES),
+        cool_down=item.child("cool_down").duration(),
+        max_cost_per_hour=item.child("max_cost_per_hour").number(),
+        max_added_instances=item.child("max_added_instances").integer(),
+        **written,
     )
 
 

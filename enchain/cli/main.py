@@ -31,6 +31,11 @@ COMMANDS = {
     "plan": ("enchain.cli.commands.provisioning:plan", "Say what a provision would do; change nothing."),
     "pools": ("enchain.cli.commands.pools:pools", "Show how many instances of each engine are kept."),
     "provision": ("enchain.cli.commands.provisioning:provision", "Make a resource of a workload."),
+    "recommend": ("enchain.cli.commands.recommend:recommend", "Say which chain meets the demand best."),
+    "recommendations": (
+        "enchain.cli.commands.recommend:recommendations",
+        "Look at recommendations, approve or reject them.",
+    ),
     "resources": ("enchain.cli.commands.operations:resources", "List resources."),
     "retry": ("enchain.cli.commands.operations:retry", "Go on with an operation that is held."),
     "rollback": ("enchain.cli.commands.switching:rollback", "Move a route back to where it was."),

@@ -27,6 +27,7 @@ from enchain.v1 import (
     operation_pb2,
     pool_pb2_grpc,
     provisioning_pb2,
+    recommendation_pb2_grpc,
     workload_pb2_grpc,
 )
 
@@ -106,6 +107,11 @@ class Client:
     def forecasts(self) -> "forecast_pb2_grpc.ForecastServiceAsyncStub":
         """`ForecastService` of the control plane."""
         return forecast_pb2_grpc.ForecastServiceStub(self._control_channel())
+
+    @property
+    def recommendations(self) -> "recommendation_pb2_grpc.RecommendationServiceAsyncStub":
+        """`RecommendationService` of the control plane."""
+        return recommendation_pb2_grpc.RecommendationServiceStub(self._control_channel())
 
     @property
     def pools(self) -> "pool_pb2_grpc.PoolServiceAsyncStub":

@@ -18,8 +18,8 @@ from enchain.v1 import engine_pb2, profile_pb2, workload_pb2
 
 EXPECTATION = "Expectation"
 
-WEIGHT = 20.0
-"""An expectation counts as much as so many measurements."""
+WEIGHT = 1000.0
+"""What people state counts as so many measurements: nothing is explored on paper."""
 
 CAPACITY = 4
 """Steps that an instance runs at once, where nothing is said: what engine servers do by themselves."""

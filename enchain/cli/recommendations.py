@@ -89,7 +89,7 @@ def lines(recommendation: Recommendation) -> list[str]:
     if recommendation.binding_constraint:
         answer.append(f"  decided by: {recommendation.binding_constraint}")
     answer.append(
-        f"  planned for the {recommendation.quantile:.0%} quantile of demand, "
+        f"  planned for the {recommendation.quantile * 100:.4g} % quantile of demand, "
         f"{time_word(recommendation.lead_time)} ahead"
     )
     return answer

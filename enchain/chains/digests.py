@@ -7,9 +7,9 @@ The codec of the store writes `canonical`; the control plane names revisions by 
 import hashlib
 import json
 
-from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from enchain.chains.plain_json import as_json
 from enchain.v1 import chain_pb2
 
 REVISION_DIGITS = 12
@@ -17,9 +17,7 @@ REVISION_DIGITS = 12
 
 def canonical(message: Message) -> str:
     """Answer the one JSON text of a message: sorted keys, no blanks, UTF-8 as it is."""
-    return json.dumps(
-        json_format.MessageToDict(message), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    return json.dumps(as_json(message), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def sha256_of(message: Message) -> str:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from enchain.chains.digests import canonical
 from enchain.chains.errors import ExhaustedError, MalformedError
+from enchain.chains.plain_parsing import parse_plain
 
 __all__ = ["VALUE_BYTES_MAX", "canonical", "decode", "encode"]
 
@@ -42,6 +43,9 @@ def decode(kind: type[M], value: bytes, *, key: str = "") -> M:
     Raises:
         MalformedError: It is no JSON, or has fields that the message lacks or of another type.
     """
+    message = kind()
+    if parse_plain(value, message):
+        return message
     message = kind()
     try:
         # protobuf's parser would take `[]` for an empty message.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controlplane.forecast import clipping, conformal, guard, spread, weighting
+from controlplane.forecast import agreement, clipping, conformal, guard, spread, weighting
 from controlplane.forecast.explaining import explained
 from controlplane.forecast.losses import mean_loss
 from controlplane.forecast.notes import Note
@@ -169,6 +169,10 @@ def _bucket(
     chosen = weighting.without(weights.now, out, rules.pooled, rules.equal_share)
     unheard = ~past.usable | (chosen == 0)[:, None]
     each = weighting.without(weights.each, unheard, len(members), rules.equal_share)
+    trust = agreement.informed(past, rules)
+    credible = np.where(dropped[..., None, None], 0.0, now)
+    chosen = agreement.agreeing(credible, chosen, ~dropped, trust, rules)
+    each = agreement.agreeing(past.forecasts, each, past.usable & ~dropped[:, None], trust, rules)
     pooled = _pooled(before, each, rules.pooled, mix)
     simple = {
         members.index(name): mean_loss(past.forecasts[:, :, members.index(name)], past.actuals, past.known)

@@ -29,6 +29,8 @@ class Rules:
         equal_prior: How many origins equal weights count as, beside the pooled ones.
         equal_share: Share of the weight that is always spread equally, so that no member is ever lost.
         pooled: How many members, the heaviest, have weight at all.
+        apart: So many times as far from the other members as is usual, a member's weight is halved.
+        apart_prior: How many origins it takes until that is done by half.
         spread_prior: How many origins the spread factors pooled over series count as.
         clip: No forecast exceeds so many times the largest value seen.
         bad: A member that loses so many times more than the seasonal naive is dropped.
@@ -53,6 +55,8 @@ class Rules:
     equal_prior: float = 10.0
     equal_share: float = 0.03
     pooled: int = 6
+    apart: float = 0.7
+    apart_prior: float = 3.0
     spread_prior: float = 4.0
     clip: float = 3.0
     bad: float = 1.5

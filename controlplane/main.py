@@ -26,6 +26,7 @@ from controlplane.catalog.pools import PoolCatalog
 from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.catalog.routes import RouteCatalog
 from controlplane.catalog.schemas import SchemaSource
+from controlplane.catalog.switch_progress import SwitchProgress
 from controlplane.catalog.workloads import WorkloadCatalog
 from controlplane.demand.house import DemandHouse, furnished
 from controlplane.demand.request_rate import RequestRateReader
@@ -34,6 +35,7 @@ from controlplane.loops.election import Election, LeaderLoop
 from controlplane.loops.forecast_house import forecast_loops
 from controlplane.loops.outbox import OutboxLoop
 from controlplane.loops.pool_house import pool_loop
+from controlplane.loops.switching import SwitchingLoop
 from controlplane.profiles.reader import ProfileReader
 from controlplane.rpc.artifacts import ArtifactServicer
 from controlplane.rpc.chains import ChainServicer
@@ -46,6 +48,8 @@ from controlplane.rpc.metrics import LeadersMetrics, MetricsServicer
 from controlplane.rpc.pools import PoolServicer
 from controlplane.rpc.workloads import WorkloadServicer
 from controlplane.settings import ControlPlaneSettings, parse
+from controlplane.switching.evidence import SwitchEvidenceReader
+from controlplane.switching.health import Handshakes
 from enchain.artifacts.store import DirectoryArtifacts
 from enchain.chains.errors import UnavailableError
 from enchain.process.clock import Clock, SystemClock
@@ -138,7 +142,7 @@ async def _serve(
                 write_ready_file(settings.server.ready_file, address=address, identifier=identifier)
                 _log.info("serving", address=address, id=identifier)
                 loops = (
-                    *leader_loops(),
+                    *leader_loops(settings.server.tls),
                     demand.loop,
                     *_forecasting(settings, demand, desk),
                     pool_loop(settings, store),
@@ -202,10 +206,18 @@ async def _store_answers(store: Store, clock: Clock, stop: asyncio.Event) -> boo
     return False
 
 
-def leader_loops() -> Sequence[LeaderLoop]:
-    """Put together what only the leader of all replicas does."""
-    clock = SystemClock()
-    return (OutboxLoop((RequestRateReader(), ProfileReader()), clock=clock, rng=Random()),)  # noqa: S311 - jitter
+def leader_loops(tls: TlsFiles | None = None) -> Sequence[LeaderLoop]:
+    """Put together what only the leader of all replicas does.
+
+    Args:
+        tls: Certificates for channels to engines; None for plain text.
+    """
+    clock, rng = SystemClock(), Random()  # noqa: S311 - jitter
+    readers = (RequestRateReader(), ProfileReader(), SwitchEvidenceReader())
+    return (
+        OutboxLoop(readers, clock=clock, rng=rng),
+        SwitchingLoop(Handshakes(tls), clock=clock, rng=rng),
+    )
 
 
 def receive_metrics(server: Server, demand: DemandHouse, leader: LeadersMetrics) -> None:
@@ -242,11 +254,10 @@ def assemble(
         WorkloadServicer(WorkloadCatalog(store, stamp, deriver)),
         "enchain.v1.WorkloadService",
     )
-    server.add(
-        chain_pb2_grpc.add_ChainServiceServicer_to_server,
-        ChainServicer(ChainCatalog(store, stamp, deriver), RouteCatalog(store, stamp), store),
-        "enchain.v1.ChainService",
-    )
+    stop = stop or asyncio.Event()
+    routes, progress = RouteCatalog(store, stamp), SwitchProgress(store, stamp, clock)
+    chains = ChainCatalog(store, stamp, deriver)
+    serve_chains(server, ChainServicer(chains, routes, progress, store, stop=stop))
     server.add(
         engine_pb2_grpc.add_EngineRegistryServicer_to_server,
         EngineServicer(EngineCatalog(store, stamp), ProfileCatalog(store)),
@@ -270,15 +281,22 @@ def assemble(
             ForecastJobCatalog(store, stamp, clock),
             desk=desk or Desk(),
             leader=Leader(store, tls=tls),
-            stop=stop or asyncio.Event(),
+            stop=stop,
         ),
         "enchain.v1.ForecastService",
     )
 
 
+def serve_chains(server: Server, servicer: ChainServicer) -> None:
+    """Let a server answer which chains there are, and switch between them."""
+    server.add(chain_pb2_grpc.add_ChainServiceServicer_to_server, servicer, "enchain.v1.ChainService")
+
+
 def serve_pools(server: Server, catalog: PoolCatalog) -> None:
     """Let a server answer what pools there are."""
-    server.add(pool_pb2_grpc.add_PoolServiceServicer_to_server, PoolServicer(catalog), "enchain.v1.PoolService")
+    server.add(
+        pool_pb2_grpc.add_PoolServiceServicer_to_server, PoolServicer(catalog), "enchain.v1.PoolService"
+    )
 
 
 if __name__ == "__main__":

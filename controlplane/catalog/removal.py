@@ -76,6 +76,7 @@ class WorkloadRemoval:
                 Delete(keys.planned_events_of(workload), prefix=True),
                 Delete(keys.forecasts_of(workload), prefix=True),
                 Delete(keys.accuracy_of(workload), prefix=True),
+                Delete(keys.switch_evidence_of(workload), prefix=True),
                 Delete(keys.profiles_of(workload), prefix=True),
             )
             return Change(None, (same(current, current.key), absent(keys.route(workload))), doomed, audit)

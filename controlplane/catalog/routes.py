@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from controlplane.catalog.audit import Caller
+from controlplane.catalog import surveys
+from controlplane.catalog.audit import Caller, record
 from controlplane.catalog.changes import Change, Stamper, commit
-from controlplane.catalog.documents import Document, check_etag, read
-from controlplane.catalog.instances import gaps, live
+from controlplane.catalog.documents import Document, check_etag, read, same, write
 from controlplane.catalog.moves import (
     Move,
     check_undo,
@@ -23,34 +23,32 @@ from controlplane.catalog.moves import (
     to_undo,
 )
 from controlplane.catalog.paging import Page
-from controlplane.catalog.revisions import name_of, require
 from controlplane.catalog.switches import SwitchLog
-from controlplane.catalog.users import users_of
-from enchain.chains import chains, routes
+from controlplane.switching import holding
+from controlplane.switching.terms import USUAL, Terms
+from enchain.chains import routes
 from enchain.chains.errors import (
-    CallerError,
     ConflictError,
     InvalidArgumentError,
-    MalformedError,
     NotFoundError,
-    PreconditionError,
     Violation,
 )
 from enchain.chains.names import ChainName, SwitchName, route_name
+from enchain.chains.routes import chains_of
 from enchain.state import keys
-from enchain.state.codec import decode
 from enchain.state.store import Store
 from enchain.v1 import chain_pb2
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a caller asks of a route: by whom, with which etag, for real or only to try."""
+    """What a caller asks of a route: by whom, with which etag, for real or only to try, on which terms."""
 
     workload: str
     caller: Caller
     etag: str = ""
     validate_only: bool = False
+    terms: Terms = USUAL
 
 
 class RouteCatalog:
@@ -106,6 +104,24 @@ class RouteCatalog:
             self._store, partial(self._decide_rollback, wish, undone), validate_only=wish.validate_only
         )
 
+    async def pin(self, wish: Wish) -> chain_pb2.Route:
+        """Hold a route where it is. One that is pinned already keeps its pin.
+
+        Raises:
+            NotFoundError: The workload has no route.
+            ConflictError: It has changed since it was read.
+        """
+        return await commit(self._store, partial(self._decide_pin, wish, pinned=True))
+
+    async def unpin(self, wish: Wish) -> chain_pb2.Route:
+        """Let a route be moved again.
+
+        Raises:
+            NotFoundError: The workload has no route.
+            ConflictError: It has changed since it was read.
+        """
+        return await commit(self._store, partial(self._decide_pin, wish, pinned=False))
+
     async def get_switch(self, name: SwitchName) -> chain_pb2.ChainSwitch:
         """Answer one switch.
 
@@ -120,11 +136,11 @@ class RouteCatalog:
 
     async def _decide_switch(self, wish: Wish, target: ChainName) -> Change[chain_pb2.ChainSwitch]:
         route = await self._route(wish.workload, etag=wish.etag)
-        chain = await self._usable(target)
+        chain = await surveys.usable(self._store, target)
         shares = routes.whole(chain.message.name).shares
         if in_force(route.message, shares):
             return nothing_to_do(route.message, await self._log.named(route.message.chain_switch))
-        move = await self._move(wish.workload, route, shares, [chain])
+        move = await self._move(wish, route, shares, [chain])
         return decide(move, self._stamp(), wish.caller, validate_only=wish.validate_only)
 
     async def _decide_rollback(self, wish: Wish, undone_before: list[str]) -> Change[chain_pb2.ChainSwitch]:
@@ -142,28 +158,53 @@ class RouteCatalog:
             )
         shares = origin(undone).shares
         names = dict.fromkeys(share.chain for share in shares)
-        before = [await self._usable(ChainName.parse(name, "chain", whole=True)) for name in names]
-        move = await self._move(wish.workload, route, shares, before, rollback_of=undone.name)
+        before = [
+            await surveys.usable(self._store, ChainName.parse(name, "chain", whole=True)) for name in names
+        ]
+        move = await self._move(wish, route, shares, before, rollback_of=undone.name)
         return decide(move, self._stamp(), wish.caller, validate_only=wish.validate_only)
+
+    async def _decide_pin(self, wish: Wish, *, pinned: bool) -> Change[chain_pb2.Route]:
+        route = await self._route(wish.workload, etag=wish.etag)
+        if route.message.HasField("pin") == pinned:
+            return Change(route.message)
+        stamp, after = self._stamp(), chain_pb2.Route()
+        after.CopyFrom(route.message)
+        after.ClearField("pin")
+        if pinned:
+            after.pin.actor.CopyFrom(wish.caller.actor)
+            after.pin.reason = wish.caller.reason
+            after.pin.time.FromDatetime(stamp.now)
+        put = write(route.key, after)
+        audit = record(stamp, wish.caller, after.name, before=route.message, after=after)
+        return Change(after, (same(route, route.key),), (put,), audit)
 
     async def _move(
         self,
-        workload: str,
+        wish: Wish,
         route: Document[chain_pb2.Route],
         shares: Sequence[chain_pb2.RouteShare],
         targets: Sequence[Document[chain_pb2.Chain]],
         rollback_of: str = "",
     ) -> Move:
-        """Find out whom a move touches."""
-        instances = await live(self._store)
-        old = losing(route.message, shares)
-        users = await users_of(self._store, lambda _, chain: chain in old)
-        impact = chain_pb2.SwitchImpact(
-            operations_running=users.operations,
-            resources_bound=users.resources,
-            gaps=dict.fromkeys(gap for chain in targets for gap in gaps(chain.message, instances)),
+        """Find out whom a move touches, and what it needs."""
+        fleet = await surveys.fleet(self._store)
+        users = await surveys.touched(self._store, losing(route.message, shares))
+        old = await surveys.known_chains(self._store, chains_of(route.message))
+        need = holding.needed([each.message for each in targets], old, fleet, wish.terms.instances)
+        return Move(
+            wish.workload,
+            route,
+            shares,
+            targets,
+            surveys.impact_of(wish.workload, targets, old, fleet, need, users),
+            rollback_of,
+            wish.terms,
+            holding.short(need, fleet),
+            holding.unlaunchable(need, fleet),
+            holding.holds(need, old, fleet),
+            await self._log.under_way(wish.workload),
         )
-        return Move(workload, route, shares, targets, impact, rollback_of)
 
     async def _route(self, workload: str, *, etag: str = "") -> Document[chain_pb2.Route]:
         document = await read(self._store, chain_pb2.Route, keys.route(workload))
@@ -176,23 +217,4 @@ class RouteCatalog:
             )
         document.message.name = document.message.name or route_name(workload)
         check_etag(etag, document, route_name(workload))
-        return document
-
-    async def _usable(self, name: ChainName) -> Document[chain_pb2.Chain]:
-        """Read a chain that is to get requests, and check it whole: it may have been put by hand."""
-        try:
-            document = await require(self._store, name)
-            found = name_of(document.key)
-            # Once more from its bytes: reading has named it by its key, whatever name it gives itself.
-            chains.check(decode(chain_pb2.Chain, document.value, key=document.key), key=found)
-        except NotFoundError:
-            raise
-        except (CallerError, MalformedError) as error:
-            raise PreconditionError(
-                f"{name} is not whole: {error.message}",
-                reason="INVALID_CHAIN",
-                remedy="Put a whole chain, or switch to another one.",
-                metadata={"name": str(name), "fault": error.reason},
-                violations=error.violations,
-            ) from error
         return document

@@ -1,6 +1,6 @@
 """The log of chain switches: what was moved, when, and by which request.
 
-`controlplane.catalog.routes` reads it. Records are never changed once they are done. Their order is that of
+`controlplane.catalog.routes` reads it. Records are never changed once they have ended. Their order is that of
 the store's revisions: clocks of several replicas may disagree, the store does not.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from controlplane.catalog.documents import Document, parse, read, readable, scan
 from controlplane.catalog.paging import Page
+from controlplane.switching.states import is_end
 from enchain.chains.errors import MalformedError, NotFoundError
 from enchain.chains.names import SwitchName
 from enchain.state import keys
@@ -58,6 +59,12 @@ class SwitchLog:
         items = [item async for item in scan(self._store, keys.switches_of(workload))]
         documents = readable(chain_pb2.ChainSwitch, items)
         return [each.message for each in sorted(documents, key=lambda each: -each.create_revision)]
+
+    async def under_way(self, workload: str) -> list[Document[chain_pb2.ChainSwitch]]:
+        """Answer the switches of a workload that have not ended, newest first."""
+        items = [item async for item in scan(self._store, keys.switches_of(workload))]
+        found = [each for each in readable(chain_pb2.ChainSwitch, items) if not is_end(each.message.state)]
+        return sorted(found, key=lambda each: -each.create_revision)
 
     async def by_request(self, workload: str, request_id: str) -> chain_pb2.ChainSwitch | None:
         """Answer the switch that was made for a request id, if it is one of the newest."""

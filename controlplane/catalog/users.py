@@ -15,6 +15,9 @@ from enchain.v1 import operation_pb2
 
 EXAMPLES_MAX = 3
 
+NAMED_MAX = 100
+"""How many of each are named where somebody wants to know whom a switch touches."""
+
 Concerned = Callable[[str, str], bool]
 """Says of a workload's name and a chain's name whether they are meant."""
 
@@ -27,6 +30,8 @@ class Users:
     resources: int = 0
     examples: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    operation_names: tuple[str, ...] = ()
+    resource_names: tuple[str, ...] = ()
 
     @property
     def none(self) -> bool:
@@ -43,6 +48,8 @@ async def users_of(store: Store, concerned: Concerned) -> Users:
         resources=len(standing),
         examples=tuple([*running, *standing][:EXAMPLES_MAX]),
         unreadable=tuple([*unreadable, *more_unreadable][:EXAMPLES_MAX]),
+        operation_names=tuple(running[:NAMED_MAX]),
+        resource_names=tuple(standing[:NAMED_MAX]),
     )
 
 

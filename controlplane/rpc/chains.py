@@ -3,11 +3,18 @@
 `controlplane.main` registers it. Nothing is decided here.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
 from controlplane.catalog.chains import ChainCatalog
 from controlplane.catalog.convergence import get_convergence
 from controlplane.catalog.paging import page_of
 from controlplane.catalog.routes import RouteCatalog, Wish
+from controlplane.catalog.switch_progress import SwitchProgress
 from controlplane.rpc.callers import Context, caller_of
+from controlplane.rpc.streams import until
+from controlplane.switching.terms import terms_of
 from enchain.chains import names
 from enchain.state.store import Store
 from enchain.v1 import chain_pb2, chain_pb2_grpc
@@ -21,13 +28,25 @@ class ChainServicer(chain_pb2_grpc.ChainServiceServicer):
     Args:
         chains: The chains that are served.
         routes: The routes that are served.
+        progress: The switches that are under way.
         store: Where routers say how far they are.
+        stop: Set when this process is told to stop; streams end then, and go on at another replica.
     """
 
-    def __init__(self, chains: ChainCatalog, routes: RouteCatalog, store: Store) -> None:
+    def __init__(
+        self,
+        chains: ChainCatalog,
+        routes: RouteCatalog,
+        progress: SwitchProgress,
+        store: Store,
+        *,
+        stop: asyncio.Event,
+    ) -> None:
         self._chains = chains
         self._routes = routes
+        self._progress = progress
         self._store = store
+        self._stop = stop
 
     async def CreateChain(  # noqa: N802 - the method's name on the wire
         self, request: chain_pb2.CreateChainRequest, context: Context
@@ -93,6 +112,7 @@ class ChainServicer(chain_pb2_grpc.ChainServiceServicer):
             caller_of(context, f"{SERVICE}/SwitchChain", request.request_id, request.reason),
             etag=request.etag,
             validate_only=request.validate_only,
+            terms=terms_of(request),
         )
         return await self._routes.switch(wish, names.ChainName.parse(request.chain, "chain"))
 
@@ -107,6 +127,37 @@ class ChainServicer(chain_pb2_grpc.ChainServiceServicer):
             validate_only=request.validate_only,
         )
         return await self._routes.rollback(wish)
+
+    async def PinRoute(  # noqa: N802 - the method's name on the wire
+        self, request: chain_pb2.PinRouteRequest, context: Context
+    ) -> chain_pb2.Route:
+        """Hold a route where it is."""
+        caller = caller_of(context, f"{SERVICE}/PinRoute", request.request_id, request.reason)
+        return await self._routes.pin(Wish(names.route_workload(request.name), caller, etag=request.etag))
+
+    async def UnpinRoute(  # noqa: N802 - the method's name on the wire
+        self, request: chain_pb2.UnpinRouteRequest, context: Context
+    ) -> chain_pb2.Route:
+        """Let a route be moved again."""
+        caller = caller_of(context, f"{SERVICE}/UnpinRoute", request.request_id, request.reason)
+        return await self._routes.unpin(Wish(names.route_workload(request.name), caller, etag=request.etag))
+
+    async def AbortChainSwitch(  # noqa: N802 - the method's name on the wire
+        self, request: chain_pb2.AbortChainSwitchRequest, context: Context
+    ) -> chain_pb2.ChainSwitch:
+        """Ask for the end of a switch."""
+        caller = caller_of(context, f"{SERVICE}/AbortChainSwitch", request.request_id, request.reason)
+        return await self._progress.abort(names.SwitchName.parse(request.name), request.etag, caller)
+
+    async def WatchChainSwitch(  # noqa: N802 - the method's name on the wire
+        self, request: chain_pb2.WatchChainSwitchRequest, context: Context
+    ) -> AsyncIterator[chain_pb2.ChainSwitch]:
+        """Follow a switch to its end."""
+        del context
+        watched = self._progress.watch(names.SwitchName.parse(request.name))
+        async with aclosing(until(self._stop, watched)) as switches:
+            async for switch in switches:
+                yield switch
 
     async def GetChainSwitch(  # noqa: N802 - the method's name on the wire
         self, request: chain_pb2.GetChainSwitchRequest, context: Context

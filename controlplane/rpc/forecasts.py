@@ -5,7 +5,7 @@ leader's loop does that, and what it needs lies in `controlplane.forecast.servin
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import grpc
@@ -18,8 +18,9 @@ from controlplane.forecast.documents import signal_and_step
 from controlplane.forecast.serving import Desk
 from controlplane.rpc.callers import Context, caller_of
 from controlplane.rpc.leader import METADATA, Leader, forwarded, not_leading
+from controlplane.rpc.streams import until
 from enchain.chains import names
-from enchain.chains.errors import InvalidArgumentError, PeerError, UnavailableError, Violation
+from enchain.chains.errors import InvalidArgumentError, PeerError, Violation
 from enchain.chains.names import ForecastName
 from enchain.v1 import forecast_pb2, forecast_pb2_grpc
 
@@ -144,7 +145,7 @@ class ForecastServicer(forecast_pb2_grpc.ForecastServiceServicer):
         """Follow a job to its end."""
         del context
         watched = self._jobs.watch(names.forecast_job_id(request.name))
-        async with aclosing(_until(self._stop, watched)) as jobs:
+        async with aclosing(until(self._stop, watched)) as jobs:
             async for job in jobs:
                 yield job
 
@@ -188,34 +189,3 @@ def _window(request: forecast_pb2.GetDemandRequest) -> int:
         fault = Violation("window", told, "OUT_OF_RANGE")
         raise InvalidArgumentError(fault.description, reason=fault.reason, violations=[fault])
     return seconds
-
-
-async def _until(
-    stop: asyncio.Event, jobs: AsyncGenerator[forecast_pb2.ForecastJob, None]
-) -> AsyncGenerator[forecast_pb2.ForecastJob, None]:
-    """Yield jobs until the process is told to stop.
-
-    Raises:
-        UnavailableError: It is; another replica goes on.
-    """
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        async with aclosing(jobs):
-            while True:
-                coming = asyncio.ensure_future(anext(jobs, None))
-                try:
-                    await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    if not coming.done():
-                        coming.cancel()
-                        await asyncio.wait({coming})
-                if coming.cancelled():
-                    raise UnavailableError(
-                        "this control plane stops", reason="STOPPING", remedy="Ask again.", retry_after=1.0
-                    )
-                job = coming.result()
-                if job is None:
-                    return
-                yield job
-    finally:
-        stopping.cancel()

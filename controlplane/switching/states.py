@@ -34,7 +34,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
         VALIDATING: frozenset({WARMING, ACTIVATING, ROLLED_BACK}),
         WARMING: frozenset({ACTIVATING, ROLLED_BACK}),
-        ACTIVATING: frozenset({CONVERGING, DONE, ROLLED_BACK}),
+        ACTIVATING: frozenset({CONVERGING, ROLLED_BACK}),
         CONVERGING: frozenset({DRAINING, ROLLED_BACK}),
         DRAINING: frozenset({RETIRING, ROLLED_BACK}),
         RETIRING: frozenset({DONE}),
@@ -44,7 +44,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
 )
 """What may follow what. Retiring cannot be undone: the old chain's instances may be gone."""
 
-AT_ONCE: Sequence[State] = (VALIDATING, ACTIVATING, DONE)
+AT_ONCE: Sequence[State] = (VALIDATING, ACTIVATING, CONVERGING)
 """The way of a switch whose chain is served already: one transaction."""
 
 BEFORE: frozenset[State] = frozenset({VALIDATING, WARMING, ACTIVATING})

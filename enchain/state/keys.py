@@ -152,6 +152,11 @@ def switches_of(workload: str) -> str:
     return f"{SWITCHES}{workload}/"
 
 
+def switch_evidence_of(workload: str) -> str:
+    """Prefix of how the newest provisions of a workload's chains went."""
+    return f"{LEARNED}switch-evidence/{workload}/"
+
+
 def learned(reader: str, subject: str) -> str:
     """Key of what a reader of the outbox has learned of a subject, such as a workload."""
     return f"{LEARNED}{reader}/{subject}"

@@ -191,7 +191,7 @@ def test_a_switch_moves_what_comes_after_it_and_is_undone(pages: Command) -> Non
     assert "default@" in pages.here("explain", "pages", "--key", "x").out
 
     moved = pages("switch", "pages", "all-in-one", "--reason", "to see", "-o", "json").json
-    assert (moved["state"], moved["converged"], moved["reason"]) == ("STATE_DONE", True, "to see")
+    assert (moved["state"], moved["converged"], moved["reason"]) == ("STATE_CONVERGING", True, "to see")
     converged = pages.here("convergence", "pages", "-o", "json").json
     assert [router["converged"] for router in converged["routers"]] == [True, True]
     assert "all-in-one@" in pages.here("explain", "pages", "--key", "x").out

@@ -26,10 +26,13 @@ from enchain.v1 import (
     chain_pb2,
     engine_pb2,
     event_pb2,
+    evidence_pb2,
     forecast_pb2,
     learned_pb2,
     operation_pb2,
+    pool_pb2,
     presence_pb2,
+    recommendation_pb2,
     workload_pb2,
 )
 from tests.e2e.conftest import House
@@ -54,6 +57,13 @@ KINDS: dict[str, type[Message]] = {
     keys.EPOCH: presence_pb2.StoreEpoch,
     keys.EVENTS: event_pb2.PlannedEvent,
     keys.learned("request-rate", ""): learned_pb2.RequestRateStatistics,
+    keys.learned("switch-evidence", ""): evidence_pb2.ChainOutcomes,
+    keys.PROFILES: learned_pb2.ProfileStatistics,
+    keys.STARTS: learned_pb2.StartStatistics,
+    keys.POOLS: pool_pb2.Pool,
+    keys.LAUNCHES: pool_pb2.Launching,
+    keys.RECOMMENDATIONS: recommendation_pb2.Recommendation,
+    keys.RECOMMENDATION_INPUTS: recommendation_pb2.PlanningInputs,
     keys.FORECASTS: forecast_pb2.Forecast,
     keys.ACCURACY: forecast_pb2.ForecastAccuracy,
     keys.FORECAST_JOBS: forecast_pb2.ForecastJob,
@@ -111,17 +121,19 @@ async def convergence(client: Client, workload: str) -> chain_pb2.Convergence:
 
 
 async def switch(client: Client, workload: str, chain: str) -> None:
-    """Move a route and wait until every router follows."""
-    await client.chains.SwitchChain(
+    """Move a route and wait until the switch has ended: every router follows, nothing is left to drain."""
+    made = await client.chains.SwitchChain(
         chain_pb2.SwitchChainRequest(
             name=f"workloads/{workload}/route", chain=f"workloads/{workload}/chains/{chain}"
         )
     )
 
-    async def followed() -> bool:
-        return (await convergence(client, workload)).converged
+    async def done() -> bool:
+        read = await client.chains.GetChainSwitch(chain_pb2.GetChainSwitchRequest(name=made.name))
+        assert (await convergence(client, workload)).converged
+        return read.state == chain_pb2.ChainSwitch.STATE_DONE
 
-    await eventually(followed)
+    await eventually(done)
 
 
 async def made_by(client: Client, workload: str, name: str) -> str:

@@ -10,6 +10,7 @@ from google.protobuf import field_mask_pb2
 
 from enchain.v1 import chain_pb2, workload_pb2
 from tests.harness.controlplane import Plane, struct
+from tests.harness.waiting import eventually
 
 PARENT = "workloads/site"
 ROUTE = "workloads/site/route"
@@ -109,3 +110,16 @@ async def switch(plane: Plane, chain: str = VIA, **fields: Any) -> Any:
 async def rollback(plane: Plane, **fields: Any) -> Any:
     """Roll `site` back."""
     return await plane.chains.RollbackChain(chain_pb2.RollbackChainRequest(name=ROUTE, **fields))
+
+
+async def ended(plane: Plane, name: str) -> Any:
+    """Wait until a switch of `site` has ended, and answer it."""
+
+    async def check() -> Any:
+        found = await plane.chains.GetChainSwitch(chain_pb2.GetChainSwitchRequest(name=name))
+        return found if found.state in _ENDS else None
+
+    return await eventually(check)
+
+
+_ENDS = {chain_pb2.ChainSwitch.STATE_DONE, chain_pb2.ChainSwitch.STATE_ROLLED_BACK}

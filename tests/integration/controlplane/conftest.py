@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from controlplane.catalog.artifacts import ArtifactCatalog
+from controlplane.loops.switching import SwitchingLoop
 from controlplane.main import assemble
+from controlplane.switching.health import Handshakes
 from enchain.artifacts.store import DirectoryArtifacts
 from enchain.process.channels import open_channel
 from enchain.process.clock import SystemClock
+from enchain.process.lifecycle import Tasks
 from enchain.process.servers import Server
 from enchain.state.store import Store
 from tests.harness.controlplane import FILES, SERVING, Plane
@@ -42,10 +46,19 @@ async def site(plane: Plane) -> Plane:
 
 @pytest.fixture
 async def saved(site: Plane) -> Plane:
-    """The workload `site` with the chains `default` and `via-files`, routed to `default`."""
+    """The workload `site` with the chains `default` and `via-files`, routed to `default`; nobody leads."""
     await save_site(site)
     await create_chain(site, "via-files", {"serve": "files"})
     return site
+
+
+@pytest.fixture
+async def led(saved: Plane) -> AsyncIterator[Plane]:
+    """The same, where somebody leads and carries switches out."""
+    loop = SwitchingLoop(Handshakes(), clock=SystemClock(), rng=Random(0), look_seconds=0.1)
+    async with Tasks() as tasks:
+        tasks.start("carry switches out", loop.run(saved.store))
+        yield saved
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tests.harness.controlplane import Plane, refusal
 from tests.harness.site import (
     PARENT,
     VIA,
+    ended,
     get_chain,
     get_route,
     rollback,
@@ -27,33 +28,46 @@ from tests.harness.site import (
 )
 
 
-async def test_a_rollback_goes_back_and_again_goes_further_back(saved: Plane) -> None:
-    await saved.put_chain("third", "r1", await get_chain(saved, "via-files"))
-    first = await routed_to(saved)
-    to_via = await switch(saved)
-    to_third = await switch(saved, f"{PARENT}/chains/third")
+async def test_a_rollback_goes_back_and_again_goes_further_back(led: Plane) -> None:
+    await led.put_chain("third", "r1", await get_chain(led, "via-files"))
+    first = await routed_to(led)
+    to_via = await ended(led, (await switch(led)).name)
+    to_third = await ended(led, (await switch(led, f"{PARENT}/chains/third")).name)
 
-    undo_third = await rollback(saved, reason="too slow")
-    at_via = await routed_to(saved)
-    undo_via = await rollback(saved)
-    error = await refusal(rollback(saved))
+    undo_third = await ended(led, (await rollback(led, reason="too slow")).name)
+    at_via = await routed_to(led)
+    undo_via = await ended(led, (await rollback(led)).name)
+    error = await refusal(rollback(led))
 
     assert (undo_third.rollback_of, undo_via.rollback_of) == (to_third.name, to_via.name)
     assert at_via == to_via.to.shares[0].chain
-    assert await routed_to(saved) == first
+    assert await routed_to(led) == first
     assert isinstance(error, PreconditionError)
     assert error.reason == "NOTHING_TO_ROLL_BACK"
 
 
-async def test_a_rollback_sent_twice_with_one_request_id_goes_back_once(saved: Plane) -> None:
-    await saved.put_chain("third", "r1", await get_chain(saved, "via-files"))
-    await switch(saved)
-    await switch(saved, f"{PARENT}/chains/third")
+async def test_a_rollback_sent_twice_with_one_request_id_goes_back_once(led: Plane) -> None:
+    await led.put_chain("third", "r1", await get_chain(led, "via-files"))
+    await ended(led, (await switch(led)).name)
+    await ended(led, (await switch(led, f"{PARENT}/chains/third")).name)
 
-    once = await rollback(saved, request_id="r-1")
+    once = await ended(led, (await rollback(led, request_id="r-1")).name)
 
-    assert await rollback(saved, request_id="r-1") == once
-    assert (await routed_to(saved)).startswith(VIA)
+    assert await rollback(led, request_id="r-1") == once
+    assert (await routed_to(led)).startswith(VIA)
+
+
+async def test_a_switch_that_is_under_way_is_undone_at_once(saved: Plane) -> None:
+    default = await routed_to(saved)
+    made = await switch(saved)
+
+    undone = await rollback(saved, reason="too slow")
+
+    read = await saved.chains.GetChainSwitch(chain_pb2.GetChainSwitchRequest(name=made.name))
+    assert await routed_to(saved) == default
+    assert undone.rollback_of == made.name
+    assert read.state == chain_pb2.ChainSwitch.STATE_ROLLED_BACK
+    assert undone.name in read.rollback_reason
 
 
 async def test_a_rollback_is_tried_without_moving_anything(saved: Plane) -> None:
@@ -89,14 +103,12 @@ async def test_a_rollback_to_a_chain_that_is_no_longer_served_is_refused(saved: 
     assert error.metadata["gaps"] == "serve: no instance of serving 1.0"
 
 
-async def test_switches_are_listed_newest_first_in_pages(saved: Plane) -> None:
-    made = [await switch(saved), await rollback(saved), await switch(saved)]
+async def test_switches_are_listed_newest_first_in_pages(led: Plane) -> None:
+    made = [await ended(led, (await each(led)).name) for each in (switch, rollback, switch)]
 
-    first = await saved.chains.ListChainSwitches(
-        chain_pb2.ListChainSwitchesRequest(parent=PARENT, page_size=2)
-    )
-    await rollback(saved)
-    rest = await saved.chains.ListChainSwitches(
+    first = await led.chains.ListChainSwitches(chain_pb2.ListChainSwitchesRequest(parent=PARENT, page_size=2))
+    await rollback(led)
+    rest = await led.chains.ListChainSwitches(
         chain_pb2.ListChainSwitchesRequest(parent=PARENT, page_size=2, page_token=first.next_page_token)
     )
 

@@ -11,6 +11,7 @@ from enchain.chains.errors import (
     NotFoundError,
     PreconditionError,
 )
+from enchain.process.statuses import from_rpc_error
 from enchain.state import keys
 from enchain.state.codec import decode, encode
 from enchain.v1 import (
@@ -24,6 +25,7 @@ from tests.harness.site import (
     ROUTE,
     VIA,
     edit_site,
+    ended,
     get_chain,
     get_route,
     routed_to,
@@ -42,7 +44,7 @@ async def test_a_switch_moves_the_route_and_leaves_a_record(saved: Plane) -> Non
     assert route.chain_switch == made.name
     assert made.to == route
     assert getattr(made, "from").shares[0].chain == default
-    assert (made.state, made.reason) == (chain_pb2.ChainSwitch.STATE_DONE, "cheaper")
+    assert (made.state, made.reason) == (chain_pb2.ChainSwitch.STATE_CONVERGING, "cheaper")
     read = await saved.chains.GetChainSwitch(chain_pb2.GetChainSwitchRequest(name=made.name))
     assert read == made
 
@@ -236,21 +238,35 @@ async def test_of_switches_at_once_with_one_etag_one_wins(saved: Plane) -> None:
     assert len((await saved.store.list(keys.SWITCHES)).items) == 1
 
 
-async def test_switches_at_once_without_an_etag_follow_one_another(saved: Plane) -> None:
+async def test_of_switches_at_once_without_an_etag_one_is_told_of_the_other(saved: Plane) -> None:
     await saved.put_chain("fourth", "r1", await get_chain(saved, "via-files"))
 
-    await asyncio.gather(switch(saved), switch(saved, f"{PARENT}/chains/fourth"))
+    outcomes = await asyncio.gather(
+        switch(saved), switch(saved, f"{PARENT}/chains/fourth"), return_exceptions=True
+    )
 
-    listed = await saved.chains.ListChainSwitches(chain_pb2.ListChainSwitchesRequest(parent=PARENT))
-    newest, older = listed.chain_switches
-    assert getattr(newest, "from") == older.to
-    assert await get_route(saved) == newest.to
+    (won,) = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    (lost,) = [outcome for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)]
+    error = from_rpc_error(lost)
+    assert (error.reason, error.metadata["switch"]) == ("SWITCH_RUNNING", won.name)
+    assert await get_route(saved) == won.to
 
 
-async def test_a_request_id_sent_again_answers_the_switch_that_it_made(saved: Plane) -> None:
-    made = await switch(saved, request_id="r-1")
-    await switch(saved, f"{PARENT}/chains/default")
-    before = await saved.contents()
+async def test_switches_follow_one_another(led: Plane) -> None:
+    first = await ended(led, (await switch(led)).name)
 
-    assert await switch(saved, request_id="r-1") == made
-    assert await saved.contents() == before
+    second = await ended(led, (await switch(led, f"{PARENT}/chains/default")).name)
+
+    listed = await led.chains.ListChainSwitches(chain_pb2.ListChainSwitchesRequest(parent=PARENT))
+    assert list(listed.chain_switches) == [second, first]
+    assert getattr(second, "from") == first.to
+    assert await get_route(led) == second.to
+
+
+async def test_a_request_id_sent_again_answers_the_switch_that_it_made(led: Plane) -> None:
+    made = await ended(led, (await switch(led, request_id="r-1")).name)
+    await ended(led, (await switch(led, f"{PARENT}/chains/default")).name)
+    before = await led.contents()
+
+    assert await switch(led, request_id="r-1") == made
+    assert await led.contents() == before

@@ -198,12 +198,25 @@ async def switches(store: Store) -> int:
     return len((await store.list(keys.SWITCHES)).items)
 
 
+async def end_switches(store: Store) -> None:
+    """Let all switches be done, as the leader would."""
+    for item in (await store.list(keys.SWITCHES)).items:
+        switch = decode(chain_pb2.ChainSwitch, item.value)
+        switch.state = chain_pb2.ChainSwitch.STATE_DONE
+        await put(store, [Put(item.key, encode(switch))])
+
+
 async def test_a_switch_that_was_overtaken_is_decided_again_from_where_the_other_left_the_route(
     routed: MemoryStore,
 ) -> None:
     store = OvertakingStore(routed)
     rival = RouteCatalog(routed, counting_from(100))
-    store.rivals.append(lambda _: rival.switch(Wish("site", CALLER), chain_name("b")))
+
+    async def switched(beneath: Store) -> None:
+        await rival.switch(Wish("site", CALLER), chain_name("b"))
+        await end_switches(beneath)
+
+    store.rivals.append(switched)
 
     made = await RouteCatalog(store, counting()).switch(Wish("site", CALLER), chain_name("c"))
 
@@ -212,13 +225,27 @@ async def test_a_switch_that_was_overtaken_is_decided_again_from_where_the_other
     assert await switches(routed) == 2
 
 
+async def test_a_switch_that_was_overtaken_by_one_still_under_way_is_told(routed: MemoryStore) -> None:
+    store = OvertakingStore(routed)
+    rival = RouteCatalog(routed, counting_from(100))
+    store.rivals.append(lambda _: rival.switch(Wish("site", CALLER), chain_name("b")))
+
+    with pytest.raises(ConflictError) as caught:
+        await RouteCatalog(store, counting()).switch(Wish("site", CALLER), chain_name("c"))
+
+    assert caught.value.reason == "SWITCH_RUNNING"
+    assert await routed_to(routed) == str(chain_name("b"))
+
+
 async def test_a_rollback_that_was_overtaken_by_another_one_undoes_nothing_further(
     routed: MemoryStore,
 ) -> None:
     store = OvertakingStore(routed)
     rival = RouteCatalog(routed, counting_from(100))
     await rival.switch(Wish("site", CALLER), chain_name("b"))
+    await end_switches(routed)
     await rival.switch(Wish("site", CALLER), chain_name("c"))
+    await end_switches(routed)
     store.rivals.append(lambda _: rival.rollback(Wish("site", CALLER)))
 
     with pytest.raises(ConflictError) as caught:

@@ -1,19 +1,22 @@
 """Decisions about moving a route, without a store."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from controlplane.catalog.audit import Caller
 from controlplane.catalog.changes import Stamp
 from controlplane.catalog.documents import Document, parse, write
 from controlplane.catalog.moves import Move, check_undo, decide, losing, nothing_to_do, origin, to_undo
-from enchain.chains.errors import PreconditionError
+from enchain.chains.errors import ConflictError, PreconditionError
 from enchain.chains.routes import whole
 from enchain.state import keys
 from enchain.state.codec import decode
-from enchain.state.store import KeyValue, absent, unchanged
+from enchain.state.store import KeyValue, Put, absent, unchanged
 from enchain.v1 import chain_pb2, origin_pb2, presence_pb2
 
 DEFAULT = "workloads/site/chains/default@aaaaaaaaaaaa"
@@ -41,9 +44,18 @@ def chain(name: str = OTHER) -> Document[chain_pb2.Chain]:
     return Document(key, chain_pb2.Chain(name=name), b"{}", 9, 9)
 
 
-def move(*, gaps: tuple[str, ...] = (), at: Document[chain_pb2.Route] | None = None) -> Move:
+def move(*, gaps: tuple[str, ...] = (), at: Document[chain_pb2.Route] | None = None, **known: Any) -> Move:
     impact = chain_pb2.SwitchImpact(operations_running=2, resources_bound=3, gaps=gaps)
-    return Move("site", at or route(), whole(OTHER).shares, [chain()], impact)
+    return Move("site", at or route(), whole(OTHER).shares, [chain()], impact, short=gaps, **known)
+
+
+def under_way(state: chain_pb2.ChainSwitch.State.ValueType, **fields: Any) -> Document[chain_pb2.ChainSwitch]:
+    """A switch that came before and has not ended."""
+    message = switch("1" * 26, OTHER, DEFAULT)
+    message.MergeFrom(chain_pb2.ChainSwitch(**fields))
+    message.state = state
+    put = write(keys.chain_switch("site", "1" * 26), message)
+    return parse(chain_pb2.ChainSwitch, KeyValue(put.key, put.value, 11, 12))
 
 
 def switch(ulid: str, to: str, came_from: str, rollback_of: str = "") -> chain_pb2.ChainSwitch:
@@ -84,7 +96,7 @@ def test_the_record_says_who_moved_what_from_where_and_why() -> None:
     made = decide(move(), STAMP, CALLER).answer
 
     assert made.name == f"workloads/site/switches/{STAMP.ulid}"
-    assert made.state == chain_pb2.ChainSwitch.STATE_DONE
+    assert made.state == chain_pb2.ChainSwitch.STATE_CONVERGING
     assert [share.chain for share in origin(made).shares] == [DEFAULT]
     assert (made.actor.subject, made.reason, made.request_id) == ("ada", "cheaper", "r-1")
     assert (made.impact.operations_running, made.impact.resources_bound) == (2, 3)
@@ -107,7 +119,7 @@ def test_steps_that_nobody_could_do_stop_a_move_and_are_all_named() -> None:
     gaps = ("configure: no instance of terraform 1.0", "serve: no instance of process 2.0")
 
     with pytest.raises(PreconditionError) as caught:
-        decide(move(gaps=gaps), STAMP, CALLER)
+        decide(move(gaps=gaps, unlaunchable=["engines/terraform names no command"]), STAMP, CALLER)
 
     assert caught.value.reason == "NO_INSTANCE"
     assert all(gap in caught.value.message for gap in gaps)
@@ -126,6 +138,79 @@ def test_a_route_that_an_experiment_owns_is_not_moved() -> None:
         decide(move(at=owned), STAMP, CALLER)
 
     assert caught.value.reason == "EXPERIMENT_OWNS_ROUTE"
+
+
+@pytest.mark.parametrize("gaps", [("serve: no instance of process 2.0",), ()], ids=["missing", "served"])
+def test_where_missing_instances_can_be_started_the_route_stays_for_now(gaps: tuple[str, ...]) -> None:
+    change = decide(move(gaps=gaps), STAMP, CALLER)
+
+    state = chain_pb2.ChainSwitch.STATE_VALIDATING if gaps else chain_pb2.ChainSwitch.STATE_CONVERGING
+    put = next(each for each in change.writes if each.key == keys.route("site"))
+    assert isinstance(put, Put)
+    assert change.answer.state == state
+    # It is written all the same, so that of two switches at once one is told.
+    assert (put.value == route().value) == bool(gaps)
+
+
+def test_a_route_that_a_person_pinned_is_not_moved() -> None:
+    pinned = route().message
+    pinned.pin.reason = "audit week"
+    put = write(keys.route("site"), pinned)
+
+    with pytest.raises(PreconditionError) as caught:
+        decide(move(at=parse(chain_pb2.Route, KeyValue(put.key, put.value, 5, 7))), STAMP, CALLER)
+
+    assert caught.value.reason == "ROUTE_PINNED"
+    assert "audit week" in caught.value.message
+
+
+WATCHED = chain_pb2.ChainSwitch(
+    activate_time=Timestamp(seconds=1795510000), watch_timeout=Duration(seconds=600000)
+)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (under_way(chain_pb2.ChainSwitch.STATE_WARMING), True),
+        (under_way(chain_pb2.ChainSwitch.STATE_CONVERGING), True),
+        (under_way(chain_pb2.ChainSwitch.STATE_DRAINING), False),
+        (
+            under_way(
+                chain_pb2.ChainSwitch.STATE_DRAINING,
+                activate_time=WATCHED.activate_time,
+                watch_timeout=WATCHED.watch_timeout,
+            ),
+            True,
+        ),
+        (under_way(chain_pb2.ChainSwitch.STATE_RETIRING), False),
+    ],
+    ids=["warming", "converging", "draining", "watched", "retiring"],
+)
+def test_a_switch_waits_for_one_that_may_still_move_the_route(
+    other: Document[chain_pb2.ChainSwitch], told: bool
+) -> None:
+    moving = move(under_way=[other])
+    if told:
+        with pytest.raises(ConflictError) as caught:
+            decide(moving, STAMP, CALLER)
+        assert caught.value.metadata["switch"] == other.message.name
+        return
+
+    written = {put.key for put in decide(moving, STAMP, CALLER).writes}
+    assert (other.key in written) == (other.message.state == chain_pb2.ChainSwitch.STATE_DRAINING)
+
+
+def test_a_rollback_ends_the_switch_that_it_undoes() -> None:
+    other = under_way(chain_pb2.ChainSwitch.STATE_CONVERGING)
+
+    change = decide(move(under_way=[other], rollback_of=other.message.name), STAMP, CALLER)
+
+    put = next(each for each in change.writes if each.key == other.key)
+    assert isinstance(put, Put)
+    ended = decode(chain_pb2.ChainSwitch, put.value)
+    assert ended.state == chain_pb2.ChainSwitch.STATE_ROLLED_BACK
+    assert unchanged(other.key, 12) in change.compares
 
 
 def test_a_chain_that_is_in_force_gives_the_switch_that_put_it_there_and_writes_nothing() -> None:

@@ -7,18 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controlplane.switching import states
-from controlplane.switching.machine import (
-    CONVERGE_SECONDS,
-    DRAIN_SECONDS,
-    RETIRE_SECONDS,
-    RULES,
-    WARM_SECONDS,
-    Seen,
-    enter,
-    lost,
-    origin,
-    step,
-)
+from controlplane.switching.machine import enter, step
+from controlplane.switching.records import Seen, lost, origin
+from controlplane.switching.rules import CONVERGE_SECONDS, DRAIN_SECONDS, RETIRE_SECONDS, RULES, WARM_SECONDS
 from controlplane.switching.states import State
 from enchain.chains.routes import whole
 from enchain.v1 import chain_pb2

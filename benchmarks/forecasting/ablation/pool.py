@@ -17,7 +17,8 @@ WHOLE = "everything"
 """What variants are compared with."""
 
 ENDLESS = 1e9
-"""As many origins of a prior leave nothing of what is learned."""
+"""A constant so large switches off what it bounds: of so many origins a prior leaves nothing of what is
+learned, and nobody stands so far apart."""
 
 UNCALIBRATED = replace(
     RULES, shape_prior=ENDLESS, width_prior=ENDLESS, skew_prior=ENDLESS, doubt=0.0, adaptation=0.0
@@ -56,8 +57,9 @@ def variants(members: Sequence[str]) -> list[Variant]:
     rules = {
         WHOLE: RULES,
         "quantiles averaged, not mixed": replace(RULES, mixed=False),
-        "equal weights": replace(RULES, power=0.0, pooled=len(every)),
+        "equal weights": replace(RULES, power=0.0, pooled=len(every), apart=ENDLESS),
         "the same weights for all series": replace(RULES, weight_prior=ENDLESS),
+        "the same weight however far apart": replace(RULES, apart=ENDLESS),
         "without spread calibration": replace(RULES, stretched=False),
         "without conformal calibration": UNCALIBRATED,
         "without either calibration": replace(UNCALIBRATED, stretched=False),

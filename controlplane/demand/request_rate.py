@@ -60,7 +60,8 @@ class RequestRateReader:
             for entry, minute in zip(entries, minutes, strict=True):
                 if entry.verb == verb and minute in window:
                     counts[minute - window.start] += 1
-            getattr(folded, name).extend(min(count, COUNT_MAX) for count in counts)
+            fits = not counts or max(counts) <= COUNT_MAX
+            getattr(folded, name).extend(counts if fits else [min(count, COUNT_MAX) for count in counts])
         return folded
 
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from controlplane.loops import folding, refusing
-from controlplane.loops.folding import ENTRIES_MAX, Place
+from controlplane.loops.folding import Place
 from controlplane.loops.parsed import Parsed
 from controlplane.loops.patience import patiently
 from controlplane.loops.pending import Pending
@@ -41,6 +41,9 @@ SWEEP_SECONDS = 60.0
 
 GATHER_SECONDS = 1.0
 """Between two rounds: what comes meanwhile shares transactions, since each rewrites whole statistics."""
+
+GATHERED_MAX = 1000
+"""Entries that are looked at together, so that those that add to the same statistics share transactions."""
 
 TRANSACTION_BYTES_MAX = 1024 * 1024
 """etcd takes 1.5 MiB in one request."""
@@ -138,7 +141,7 @@ class OutboxLoop:
         """Fold everything that is in the outbox, page by page."""
         after = ""
         while True:
-            page = await store.list(keys.OUTBOX, limit=ENTRIES_MAX, start_after=after)
+            page = await store.list(keys.OUTBOX, limit=GATHERED_MAX, start_after=after)
             await self._fold(store, page.items)
             if not page.more:
                 break
@@ -167,7 +170,7 @@ class OutboxLoop:
             if pending.sweep:
                 pending.clear()
                 await self.sweep(store)
-            while items := pending.take(ENTRIES_MAX):
+            while items := pending.take(GATHERED_MAX):
                 await self._fold(store, items)
         except EnchainError:
             pending.sweep = True
@@ -181,6 +184,8 @@ class OutboxLoop:
                 waiting.append(self._read(item))
             except Exception as error:  # noqa: BLE001 - whatever a reader trips over is set aside
                 await refusing.set_aside(store, item, error, self._clock.now())
+        # Whole statistics are written, so what adds to the same ones goes together.
+        waiting.sort(key=lambda each: each.places)
         while waiting:
             count = folding.fitting([each.places for each in waiting])
             await self._fold_batch(store, waiting[:count])

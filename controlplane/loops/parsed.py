@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from enchain.state.codec import decode
 
-SIZE_MAX = 256
+SIZE_MAX = 1024
 """Messages of some 10 KiB."""
 
 M = TypeVar("M", bound=Message)
@@ -20,7 +20,7 @@ class Parsed:
     """The messages of some values, each handed out as a copy.
 
     Args:
-        size_max: How many it holds; where it is full it begins anew.
+        size_max: How many it holds; what was of use longest ago goes first.
     """
 
     def __init__(self, size_max: int = SIZE_MAX) -> None:
@@ -47,6 +47,7 @@ class Parsed:
 
     def note(self, key: str, value: bytes, message: Message) -> None:
         """Remember what a value says."""
-        if len(self._messages) >= self._size_max and key not in self._messages:
-            self._messages.clear()
+        self._messages.pop(key, None)
+        if len(self._messages) >= self._size_max:
+            del self._messages[next(iter(self._messages))]
         self._messages[key] = (value, message)

@@ -6,16 +6,19 @@ that looking at any moment, and at all of these hours, raises no more false alar
 mixture over change points, as in Shin, Ramdas and Rinaldo: E-detectors, The New England Journal of Statistics
 in Data Science 2023).
 
-Hours differ more than chance among operations explains: by load, by what is asked for. So durations are
-compared by means of blocks of hours, whose own scatter is the measure; and what failures say is tempered by
-how much more their number varied before than chance would have it. A change counts only against at least a
-day before it, and only where it is large enough to matter.
+Hours differ more than chance among operations explains: by load, by the time of day, by what is asked for. So
+durations are compared by means of blocks of hours, whose own scatter is the measure; what they say is
+tempered by how much a block resembles the one before it, and what failures say by how much more their number
+varied before than chance would have it: the logarithm of the e-value is divided by what such hours add to the
+variance of a mean. A change counts only against at least a day before it, and only where it is large enough
+to matter.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import mul
 
 from controlplane.profiles.evidence import Sample, Trials, against_one_mean, against_one_share
 from controlplane.profiles.statistics import HOURS_MAX
@@ -36,9 +39,13 @@ BLOCKS_BEFORE_MIN = 4
 BLOCKS_AFTER_MIN = 3
 """A single hour that was out of the ordinary is no change of what durations are."""
 
+LIKENESS_MAX = 0.95
+"""The most that a block is believed to resemble the one before it, of 1."""
+
 FACTOR_MIN = 1.1
 """Durations that changed by less do not matter."""
 
+FAILED_HOURS_AFTER_MIN = 2
 FAILED_FACTOR_MIN = 1.5
 FAILED_CHANGE_MIN = 0.005
 """Shares of failures that changed by a smaller factor, or by less, do not matter."""
@@ -93,19 +100,37 @@ def changes(hours: Hours) -> Iterator[Change]:
 
 def _durations_changed(hours: Hours) -> Change | None:
     blocks = list(_blocks(hours))
-    sums = list(accumulate((Sample(1, mean, mean * mean) for _, _, mean in blocks), _with, initial=Sample()))
+    means = [mean for _, _, mean in blocks]
+    sums = list(accumulate((Sample(1, mean, mean * mean) for mean in means), _with, initial=Sample()))
     begins = [
         place
         for place in range(BLOCKS_BEFORE_MIN, len(blocks) - BLOCKS_AFTER_MIN + 1)
         if blocks[place - 1][1] - blocks[0][0] + 1 >= HOURS_BEFORE_MIN
     ]
-    begin = _likeliest(begins, lambda place: against_one_mean(sums[place], sums[-1] - sums[place]))
+
+    def weighed(place: int) -> float:
+        before, after = sums[place], sums[-1] - sums[place]
+        return against_one_mean(before, after) / _resemblance(means, place, before, after)
+
+    begin = _likeliest(begins, weighed)
     if begin is None:
         return None
     before, after = math.exp(sums[begin].mean), math.exp((sums[-1] - sums[begin]).mean)
     if max(after / before, before / after) < FACTOR_MIN:
         return None
     return Change("SLOWER" if after > before else "FASTER", blocks[begin][0], before, after)
+
+
+def _resemblance(means: Sequence[float], place: int, before: Sample, after: Sample) -> float:
+    """By what factor the variance of a mean grows because blocks resemble the ones before them; 1 at least.
+
+    It is that of an autoregression of first order, around the means before and after `place`.
+    """
+    rest = [mean - before.mean for mean in means[:place]] + [mean - after.mean for mean in means[place:]]
+    scatter = sum(map(mul, rest, rest))
+    together = sum(map(mul, rest, rest[1:])) - rest[place - 1] * rest[place]
+    likeness = min(max(together / scatter, 0.0), LIKENESS_MAX) if scatter > 0 else 0.0
+    return (1 + likeness) / (1 - likeness)
 
 
 def _blocks(hours: Hours) -> Iterator[tuple[int, int, float]]:

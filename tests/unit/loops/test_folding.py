@@ -131,10 +131,12 @@ def test_a_value_is_parsed_once_and_known_by_its_bytes_alone() -> None:
     assert parsed.message(operation_pb2.ActiveOperation, "key", b"{}") == operation_pb2.ActiveOperation()
 
 
-def test_what_was_parsed_is_forgotten_where_it_becomes_too_much() -> None:
+def test_what_was_parsed_longest_ago_is_forgotten_where_it_becomes_too_much() -> None:
     parsed = Parsed(size_max=2)
 
-    for key in ("a", "b", "b", "c"):
-        parsed.note(key, b"{}", Entry())
+    for key in ("a", "b", "a", "c"):
+        parsed.note(key, b"{}", Entry(tenant=f"noted of {key}"))
 
-    assert len(parsed) == 1
+    assert len(parsed) == 2
+    assert parsed.message(Entry, "a", b"{}").tenant == "noted of a"
+    assert parsed.message(Entry, "b", b"{}").tenant == ""

@@ -28,6 +28,7 @@ COMMANDS = {
     "get": ("enchain.cli.commands.documents:get", "List things, or show one in a line."),
     "init": ("enchain.cli.commands.init:init", "Write a workload file from a Terraform module."),
     "operations": ("enchain.cli.commands.operations:operations", "List operations, newest first."),
+    "pin": ("enchain.cli.commands.switches:pin", "Hold a route where it is."),
     "plan": ("enchain.cli.commands.provisioning:plan", "Say what a provision would do; change nothing."),
     "pools": ("enchain.cli.commands.pools:pools", "Show how many instances of each engine are kept."),
     "provision": ("enchain.cli.commands.provisioning:provision", "Make a resource of a workload."),
@@ -41,6 +42,8 @@ COMMANDS = {
     "rollback": ("enchain.cli.commands.switching:rollback", "Move a route back to where it was."),
     "scale": ("enchain.cli.commands.pools:scale", "Keep so many instances of an engine."),
     "switch": ("enchain.cli.commands.switching:switch", "Move a workload's route to another chain."),
+    "switches": ("enchain.cli.commands.switches:switches", "List a workload's switches, newest first."),
+    "unpin": ("enchain.cli.commands.switches:unpin", "Let a route be moved again."),
     "update": ("enchain.cli.commands.provisioning:update", "Change a resource's inputs."),
     "watch": ("enchain.cli.commands.operations:watch", "Replay an operation and follow it to its end."),
 }

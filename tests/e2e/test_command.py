@@ -191,15 +191,38 @@ def test_a_switch_moves_what_comes_after_it_and_is_undone(pages: Command) -> Non
     assert "default@" in pages.here("explain", "pages", "--key", "x").out
 
     moved = pages("switch", "pages", "all-in-one", "--reason", "to see", "-o", "json").json
-    assert (moved["state"], moved["converged"], moved["reason"]) == ("STATE_CONVERGING", True, "to see")
+    assert (moved["converged"], moved["reason"]) == (True, "to see")
+    assert moved["state"] in {"STATE_DRAINING", "STATE_RETIRING", "STATE_DONE"}
     converged = pages.here("convergence", "pages", "-o", "json").json
     assert [router["converged"] for router in converged["routers"]] == [True, True]
     assert "all-in-one@" in pages.here("explain", "pages", "--key", "x").out
     stale = pages.here("switch", "pages", "default", "--etag", "never")
     assert (stale.code, "ETAG_MISMATCH" in stale.err) == (exits.CONFLICT, True)
 
+    shown = pages("switch", "show", "pages", "--watch")
+    assert (shown.code, shown.out.splitlines()[0].split(": ")[1]) == (exits.OK, "done")
+    assert "the route leads to the new chain" in shown.out
+
     assert pages("rollback", "pages").code == exits.OK
     assert "default@" in pages.here("explain", "pages", "--key", "x").out
+    undone = pages("switch", "show", "pages", "--watch", "-o", "json").json
+    assert undone["rollback_of"] == moved["name"]
+    listed = pages.here("switches", "pages", "-o", "json").json
+    assert [each["name"] for each in listed] == [undone["name"], moved["name"]]
+
+
+def test_a_pinned_route_stays_until_it_is_unpinned(pages: Command) -> None:
+    assert "pinned: pages stays on" in pages.here("pin", "pages", "--reason", "audit week").out
+    refused = pages.here("switch", "pages", "all-in-one")
+    assert (refused.code, "audit week" in refused.err) == (exits.CONFLICT, True)
+    assert "enchain unpin pages" in refused.err
+    assert pages.here("rollback", "pages").code == exits.CONFLICT
+
+    assert pages.here("unpin", "pages").code == exits.OK
+    moved = pages("switch", "pages", "all-in-one", "--watch-for", "0s", "--drain-policy", "hand-over",
+                  "--drain-timeout", "30s", "--watch", "-o", "json").json  # fmt: skip
+    assert (moved["state"], moved["drain_policy"]) == ("STATE_DONE", "DRAIN_POLICY_HAND_OVER")
+    assert pages("rollback", "pages", "--watch").code == exits.OK
 
 
 def test_a_module_becomes_a_workload_that_works(enchain: Command) -> None:

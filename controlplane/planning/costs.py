@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controlplane.planning.demand import strata_of, stratum_weights
-from controlplane.planning.entries import Entries, late, queues
-from controlplane.planning.moments import Moments, others_on
+from controlplane.planning.demand import stratum_weights
+from controlplane.planning.entries import late, queues
+from controlplane.planning.moments import Moments, others_on, width
 from controlplane.planning.problem import PoolFacts, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rows import Rows, bounds_of
@@ -37,63 +37,68 @@ class Expected:
 
 def expected(rows: Rows, moments: Moments, sizes: IntArray) -> Expected:
     """Answer what is expected of rows with such sizes, shape (e, p), by moment."""
-    steps = moments.every_step()
-    row = moments.entries.row[steps]
-    rates = np.concatenate([strata_of(one.problem.demand) for one in rows.rows])
-    weights = stratum_weights()
-    parts = rates.shape[1]
-    every = Entries(
-        np.repeat(row, parts), rates.ravel(), np.repeat(moments.entries.other[steps], parts, axis=0)
-    )
-    found = queues(rows, every, np.repeat(sizes[steps], parts, axis=0))
+    parts = moments.every_part()
+    entries = moments.entries.pick(parts)
+    rates, weights, row = entries.strata, stratum_weights(), entries.row
+    every = entries.spread()
+    found = queues(rows, every, np.repeat(sizes[parts], rates.shape[1], axis=0))
     success = np.array([one.success for one in rows.rows])[every.row]
-    missing = (1.0 - success * (1.0 - late(rows, every, found))).reshape(-1, parts)
-    step_seconds = np.array([one.problem.demand.step_seconds for one in rows.rows])[every.row]
-    # What queues cannot carry waits until half the step is over, on average, and counts as missed besides.
+    missing = (1.0 - success * (1.0 - late(rows, every, found))).reshape(rates.shape)
+    # What queues cannot carry waits until half the part is over, on average, and counts as missed besides.
+    spans = [one.problem.demand.step_seconds * width(one.problem.demand) for one in rows.rows]
     seconds = (found.mean_seconds * rows.calls[every.row]).sum(axis=1)
-    seconds = (seconds + (1.0 - found.carried) * step_seconds / 2).reshape(-1, parts)
-    arrivals = (rates @ weights, row, moments)
-    missed_rate = _mean((rates * missing) @ weights, row, moments)
-    rate = _mean(*arrivals)
+    seconds += (1.0 - found.carried) * np.array(spans)[every.row] / 2
+    share = _shares(rows, moments)
+    rate = np.bincount(row, rates @ weights * share)
+    missed = np.bincount(row, (rates * missing) @ weights * share)
+    none_come = np.bincount(row, missing @ weights * share)
+    waited = np.bincount(row, (rates * seconds.reshape(rates.shape)) @ weights * share)
     prices = [(one.request_price, one.problem.promise.miss_price) for one in rows.rows]
     request_price, miss_price = np.array(prices).T
-    none_come = _mean(missing @ weights, row, moments)
     return Expected(
         instances=_instances(rows, moments, sizes),
         requests=rate * request_price,
-        misses=missed_rate * miss_price,
-        waiting=_mean((rates * seconds) @ weights, row, moments) * rows.wait_price / 3600,
-        missed=np.where(rate > 0, missed_rate / np.where(rate > 0, rate, 1.0), none_come),
+        misses=missed * miss_price,
+        waiting=waited * rows.wait_price / 3600,
+        missed=np.where(rate > 0, missed / np.where(rate > 0, rate, 1.0), none_come),
     )
 
 
-def _mean(values: FloatArray, row: IntArray, moments: Moments) -> FloatArray:
-    """Average over each row's steps."""
-    return np.bincount(row, weights=values, minlength=len(moments.steps)) / moments.steps
+def _shares(rows: Rows, moments: Moments) -> FloatArray:
+    """Answer which share of its horizon each part is, in the order of `every_part`."""
+    return np.concatenate([_spans(one.problem) for one in rows.rows]) if len(moments.parts) else np.zeros(0)
+
+
+def _spans(problem: Problem) -> FloatArray:
+    steps, wide = len(problem.demand.rates), width(problem.demand)
+    return np.diff(np.append(np.arange(0, steps, wide), steps)) / steps
 
 
 def _instances(rows: Rows, moments: Moments, sizes: IntArray) -> FloatArray:
     """Answer what instances cost, with those of pools that the row leaves alone, less what others need."""
     answer = np.zeros(len(rows.rows))
-    spare: dict[int, dict[PoolFacts, tuple[FloatArray, float]]] = {}
+    alone: dict[int, dict[PoolFacts, tuple[FloatArray, float]]] = {}
     for i, row in enumerate(rows.rows):
-        start, steps = int(moments.starts[i]), int(moments.steps[i])
-        if row.at not in spare:
-            spare[row.at] = {pool: _left_alone(row.problem, pool, steps) for pool in row.problem.pools}
-        alone = spare[row.at]
-        unused = sum(cost for pool, (_, cost) in alone.items() if pool not in row.pools)
+        if row.at not in alone:
+            alone[row.at] = {pool: _left_alone(row.problem, pool) for pool in row.problem.pools}
+        left = alone[row.at]
+        answer[i] = sum(cost for pool, (_, cost) in left.items() if pool not in row.pools)
+        spans = _spans(row.problem)
+        start = int(moments.starts[i])
         for p, pool in enumerate(row.pools):
-            base = alone[pool][0] if pool in alone else 0.0
-            mine = sizes[start : start + steps, p] - base
-            unused += pool.price_per_hour * float(mine.mean())
-        answer[i] = unused
+            base = left[pool][0] if pool in left else 0.0
+            mine = sizes[start : start + len(spans), p] - base
+            answer[i] += pool.price_per_hour * float(mine @ spans)
     return answer
 
 
-def _left_alone(problem: Problem, pool: PoolFacts, steps: int) -> tuple[FloatArray, float]:
-    """Answer how many instances others need, by step, and what is kept beyond that where no chain uses it."""
+def _left_alone(problem: Problem, pool: PoolFacts) -> tuple[FloatArray, float]:
+    """Answer how many instances others need, by part, and what is kept beyond that where no chain uses it."""
     least, _, most = bounds_of(pool, problem.policy.exceed_max_by)
-    needed = np.ceil(others_on(pool, steps) / (max(1, pool.capacity) * UTILISATION_MAX) - 1e-9)
-    base = np.minimum(needed, most)
+    demand = problem.demand
+    load = np.maximum.reduceat(
+        others_on(pool, len(demand.rates)), np.arange(0, len(demand.rates), width(demand))
+    )
+    base = np.minimum(np.ceil(load / (max(1, pool.capacity) * UTILISATION_MAX) - 1e-9), most)
     kept = np.maximum(base, least)
-    return base, pool.price_per_hour * float((kept - base).mean())
+    return base, pool.price_per_hour * float((kept - base) @ _spans(problem))

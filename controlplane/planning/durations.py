@@ -82,6 +82,25 @@ def below(shapes: FloatArray, seconds: FloatArray) -> FloatArray:
     return np.interp(scores, _TABLE, _NORMAL, left=0.0, right=1.0)
 
 
+DECAYS = np.geomspace(1e-3, 1e5, 65)
+"""Rates of a wait by the promised time, for which `overdue_by` is tabulated."""
+
+
+def overdue_by(service: FloatArray) -> FloatArray:
+    """Answer how likely an exponential wait makes a provision too slow that is not so without it.
+
+    Args:
+        service: Shape (cells + 1, n): by when provisions are done that never wait, up to the promise.
+
+    Returns:
+        Shape (n, len(DECAYS)): for a wait of such a rate, counted in promised times.
+    """
+    cells = len(service) - 1
+    left = 1.0 - (np.arange(cells) + 0.5) / cells
+    found: FloatArray = np.diff(service, axis=0).T @ np.exp(-np.outer(left, DECAYS))
+    return found
+
+
 def sums_below(shapes: FloatArray, counts: FloatArray, until: FloatArray, cells: int) -> FloatArray:
     """Answer the chance that calls in a row, without any wait, are done by each point of a grid.
 

@@ -24,15 +24,27 @@ class Entries:
         row: Shape (e,): of which row.
         rate: Shape (e,): provisions an hour.
         other: Shape (e, p): work of other workloads in flight.
+        strata: Shape (e, s): the mean rate of each part of the distribution of demand.
     """
 
     row: IntArray
     rate: FloatArray
     other: FloatArray
+    strata: FloatArray
 
     def pick(self, index: IntArray) -> "Entries":
         """Answer some of them."""
-        return Entries(self.row[index], self.rate[index], self.other[index])
+        return Entries(self.row[index], self.rate[index], self.other[index], self.strata[index])
+
+    def spread(self) -> "Entries":
+        """Answer an entry for each part of the distribution of each, one after the other."""
+        parts = self.strata.shape[1]
+        return Entries(
+            np.repeat(self.row, parts),
+            self.strata.ravel(),
+            np.repeat(self.other, parts, axis=0),
+            np.zeros((self.strata.size, 0)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +82,8 @@ def queues(rows: Rows, entries: Entries, sizes: IntArray) -> Queues:
     servers = sizes * rows.places[row]
     own = rows.load[row] * entries.rate[:, None]
     room = np.maximum(SATURATED * servers - entries.other, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fits = np.where(own > room, room / own, 1.0)
+    fits = np.ones(own.shape)
+    np.divide(room, own, out=fits, where=own > room)
     own = np.minimum(own, room)
     other = np.minimum(entries.other, SATURATED * servers)
     load = own + other
@@ -79,8 +91,8 @@ def queues(rows: Rows, entries: Entries, sizes: IntArray) -> Queues:
     chance = np.zeros(load.shape)
     chance[used] = erlang_c(servers[used], load[used])
     free = np.maximum(servers - load, 1e-9)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(load > 0, own / load, 1.0)
+    share = np.ones(load.shape)
+    np.divide(own, load, out=share, where=load > own)
     return Queues(
         chance=chance,
         own_seconds=rows.own[row] / free,

@@ -19,7 +19,7 @@ class Useful(NamedTuple):
 
 
 def useful(call: Call, capacity: int) -> Useful:
-    """Answer the least number of steps at once that does nearly as much as the instance can do.
+    """Answer up to how many steps at once each further one still adds to what the instance does in an hour.
 
     Where nothing was measured by concurrency it is the capacity, and the step takes its mean. Beyond the last
     measured point the step is taken to slow down as it did before it.
@@ -31,11 +31,12 @@ def useful(call: Call, capacity: int) -> Useful:
     points = _never_faster([point for point in call.concurrency if point.in_flight > 0 and point.seconds > 0])
     if not points:
         return Useful(capacity, call.mean_seconds)
-    durations = [_at(points, count) for count in range(1, capacity + 1)]
-    rates = [count / seconds for count, seconds in enumerate(durations, 1)]
-    enough = KNEE * max(rates)
-    places = next(count for count, rate in enumerate(rates, 1) if rate >= enough)
-    return Useful(places, max(call.mean_seconds, durations[places - 1]))
+    places, rate = 1, 1 / _at(points, 1)
+    enough = KNEE * rate
+    while places < capacity and (places + 1) / _at(points, places + 1) - rate >= enough:
+        places += 1
+        rate = places / _at(points, places)
+    return Useful(places, max(call.mean_seconds, _at(points, places)))
 
 
 def _never_faster(points: Sequence[Concurrency]) -> list[Concurrency]:

@@ -1,82 +1,128 @@
-"""Which moments each chain is sized for: every step of the horizon, and what must be decided now. Pure.
+"""Which moments each chain is sized for: the parts of the horizon, and what must be decided now. Pure.
 
 Options call it. It must not know what sizes come out.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from controlplane.planning.demand import planned_quantile, planned_rates, rates_at, window
+from controlplane.planning.demand import planned_quantile, planned_rates, rates_at, strata_of, window
 from controlplane.planning.entries import Entries
-from controlplane.planning.problem import PoolFacts
+from controlplane.planning.problem import Demand, PoolFacts
 from controlplane.planning.queueing import FloatArray, IntArray
-from controlplane.planning.rows import Rows
-from controlplane.planning.rules import HOLD_SECONDS
+from controlplane.planning.rows import Row, Rows
+from controlplane.planning.rules import HOLD_SECONDS, PARTS_MAX
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Entries of rows, each row's in a row of their own: its steps, then now, then what is held on to.
+    """Entries of rows, each row's together: the parts of its horizon, then now, then what is held on to.
 
     Attributes:
         entries: Of all rows.
-        starts: Shape (n,): where the row's steps begin.
-        steps: Shape (n,): how many it has.
-        ahead: Shape (n,): how many of them must be decided now.
+        starts: Shape (n,): where the row's parts begin.
+        parts: Shape (n,): how many it has.
+        ahead: Shape (n,): how many of them begin within the lead time.
         quantiles: Shape (n,): of demand, that is planned for.
         forecast: Shape (n,): the rate that must be decided for now, as the forecast alone has it.
+        rates: Shape (n, steps of the row): provisions an hour to plan for, by step of the horizon.
     """
 
     entries: Entries
     starts: IntArray
-    steps: IntArray
+    parts: IntArray
     ahead: IntArray
     quantiles: FloatArray
     forecast: FloatArray
+    rates: tuple[FloatArray, ...]
 
     def now(self) -> IntArray:
         """Answer where each row's entry for what must be decided now is."""
-        return self.starts + self.steps
+        return self.starts + self.parts
 
     def held(self) -> IntArray:
         """Answer where each row's entry is for the longer time over which pools do not shrink."""
-        return self.starts + self.steps + 1
+        return self.starts + self.parts + 1
 
-    def every_step(self) -> IntArray:
-        """Answer where the steps of all rows are."""
-        spans = zip(self.starts.tolist(), self.steps.tolist(), strict=True)
-        return np.concatenate([np.arange(start, start + steps) for start, steps in spans] or [np.arange(0)])
+    def every_part(self) -> IntArray:
+        """Answer where the parts of all rows are."""
+        spans = zip(self.starts.tolist(), self.parts.tolist(), strict=True)
+        return np.concatenate([np.arange(start, start + parts) for start, parts in spans])
+
+
+class _Of(NamedTuple):
+    """What one row's moments are."""
+
+    rates: FloatArray
+    others: FloatArray
+    strata: FloatArray
+    ahead: int
+    quantile: float
+    forecast: float
+    by_step: FloatArray
+
+
+def width(demand: Demand) -> int:
+    """Answer how many steps of the horizon are planned as one."""
+    return -(-len(demand.rates) // PARTS_MAX)
 
 
 def moments_of(rows: Rows) -> Moments:
     """Answer the moments of rows. What is to be decided now is sized for the most of the lead time."""
     wide = rows.used.shape[1]
-    row_of, rates, others, starts, steps, ahead, quantiles, forecast = [], [], [], [], [], [], [], []
-    at = 0
-    for i, row in enumerate(rows.rows):
-        demand = row.problem.demand
-        quantile = planned_quantile(row.problem.promise, row.capacity_price)
-        rate = planned_rates(demand, quantile, row.lead_seconds)
-        other = np.zeros((len(rate), wide))
-        for p, pool in enumerate(row.pools):
-            other[:, p] = others_on(pool, len(rate))
-        now = window(demand, row.lead_seconds)
-        held = window(demand, max(row.lead_seconds, HOLD_SECONDS))
-        rates.append(np.concatenate((rate, [rate[:now].max(), rate[:held].max()])))
-        others.append(np.concatenate((other, other[None, :now].max(axis=1), other[None, :held].max(axis=1))))
-        row_of.append(np.full(len(rate) + 2, i))
-        starts.append(at)
-        steps.append(len(rate))
-        ahead.append(now)
-        quantiles.append(quantile)
-        forecast.append(rates_at(demand, quantile)[:now].max())
-        at += len(rate) + 2
-    entries = Entries(np.concatenate(row_of), np.concatenate(rates), np.concatenate(others))
-    return Moments(
-        entries, np.array(starts), np.array(steps), np.array(ahead), np.array(quantiles), np.array(forecast)
+    found = [_moments(row, wide) for row in rows.rows]
+    parts = np.array([len(of.rates) - 2 for of in found])
+    entries = Entries(
+        row=np.repeat(np.arange(len(found)), parts + 2),
+        rate=np.concatenate([of.rates for of in found]),
+        other=np.concatenate([of.others for of in found]),
+        strata=np.concatenate([of.strata for of in found]),
     )
+    return Moments(
+        entries=entries,
+        starts=np.concatenate(([0], np.cumsum(parts + 2)[:-1])),
+        parts=parts,
+        ahead=np.array([of.ahead for of in found]),
+        quantiles=np.array([of.quantile for of in found]),
+        forecast=np.array([of.forecast for of in found]),
+        rates=tuple(of.by_step for of in found),
+    )
+
+
+def _moments(row: Row, wide: int) -> _Of:
+    demand = row.problem.demand
+    quantile = planned_quantile(row.problem.promise, row.capacity_price)
+    rate = planned_rates(demand, quantile, row.lead_seconds)
+    strata = strata_of(demand)
+    other = np.zeros((len(rate), wide))
+    for p, pool in enumerate(row.pools):
+        other[:, p] = others_on(pool, len(rate))
+    begins = np.arange(0, len(rate), width(demand))
+    now = window(demand, row.lead_seconds)
+    held = window(demand, max(row.lead_seconds, HOLD_SECONDS))
+    firsts = [(rate[:end], other[:end], strata[:end]) for end in (now, held)]
+    return _Of(
+        rates=np.concatenate((np.maximum.reduceat(rate, begins), [most.max() for most, _, _ in firsts])),
+        others=np.concatenate(
+            (np.maximum.reduceat(other, begins), [on_pools.max(axis=0) for _, on_pools, _ in firsts])
+        ),
+        strata=np.concatenate(
+            (_means(strata, begins), [spread[int(most.argmax())] for most, _, spread in firsts])
+        ),
+        ahead=int(np.searchsorted(begins, now)),
+        quantile=quantile,
+        forecast=float(rates_at(demand, quantile)[:now].max()),
+        by_step=rate,
+    )
+
+
+def _means(values: FloatArray, begins: IntArray) -> FloatArray:
+    counts = np.diff(np.append(begins, len(values)))
+    found: FloatArray = np.add.reduceat(values, begins) / counts[:, None]
+    return found
 
 
 def others_on(pool: PoolFacts, steps: int) -> FloatArray:

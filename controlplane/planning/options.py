@@ -12,7 +12,7 @@ from controlplane.planning.completion import done_by, time_at
 from controlplane.planning.costs import Expected, expected
 from controlplane.planning.durations import LogShape, quantile_of, sums_below
 from controlplane.planning.entries import Entries, Queues, queues, reached, waits_of
-from controlplane.planning.moments import Moments, moments_of
+from controlplane.planning.moments import Moments, moments_of, width
 from controlplane.planning.problem import Cost, Option, PoolTarget, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rows import Row, Rows, arrays_of, rows_of
@@ -129,9 +129,9 @@ def _one(
     rows: Rows, moments: Moments, sizes: Sized, money: Expected, i: int, p95: float, alone: float
 ) -> Judged:
     row = rows.rows[i]
-    start, steps, now = int(moments.starts[i]), int(moments.steps[i]), int(moments.now()[i])
+    start, parts, now = int(moments.starts[i]), int(moments.parts[i]), int(moments.now()[i])
     ahead = int(moments.ahead[i])
-    kept = sizes.kept[start : start + steps + 1]
+    kept = sizes.kept[start : start + parts + 1]
     succeeds = row.success >= row.problem.promise.success - 1e-12
     option = Option(
         chain=row.candidate.chain,
@@ -154,7 +154,7 @@ def _one(
         option=option,
         row=row,
         sizings=tuple(_sizing(rows, sizes, i, p, now) for p in range(len(row.pools))),
-        kept_now=bool(kept[:ahead].all() and kept[steps]) and succeeds,
+        kept_now=bool(kept[:ahead].all() and kept[parts]) and succeeds,
         succeeds=succeeds,
         fastest_seconds=alone,
         planned_rate=float(moments.entries.rate[now]),
@@ -165,18 +165,19 @@ def _one(
 def _target(rows: Rows, moments: Moments, sizes: IntArray, i: int, p: int) -> PoolTarget:
     row = rows.rows[i]
     pool = row.pools[p]
-    start, steps = int(moments.starts[i]), int(moments.steps[i])
+    start, parts = int(moments.starts[i]), int(moments.parts[i])
     now, held = int(moments.now()[i]), int(moments.held()[i])
+    rates = moments.rates[i]
+    by_step = np.repeat(sizes[start : start + parts, p], width(row.problem.demand))[: len(rates)]
     target = int(max(sizes[now, p], min(pool.target, sizes[held, p], rows.most[i, p])))
-    own = rows.load[i, p] * moments.entries.rate[start : start + steps]
     mine = float(rows.load[i, p] * moments.entries.rate[now])
     whole = mine + float(moments.entries.other[now, p])
     return PoolTarget(
         engine=pool.engine,
         now=pool.ready,
         target=target,
-        targets=tuple(sizes[start : start + steps, p].tolist()),
-        load=tuple(own.tolist()),
+        targets=tuple(by_step.tolist()),
+        load=tuple((rows.load[i, p] * rates).tolist()),
         share=target * (mine / whole if whole > 0 else 1.0),
     )
 

@@ -32,8 +32,7 @@ def erlang_b(servers: IntArray, load: FloatArray) -> FloatArray:
     """
     order = np.argsort(-servers, kind="stable")
     counts = servers[order]
-    with np.errstate(divide="ignore"):
-        per_load = np.minimum(1.0 / load[order], _HUGE)
+    per_load = 1.0 / np.maximum(load[order], 1.0 / _HUGE)
     reciprocal = np.ones(len(order))
     most = int(counts[0]) if len(counts) else 0
     ends = np.searchsorted(-counts, -np.arange(1, most + 1), side="right")

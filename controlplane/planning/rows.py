@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from controlplane.planning.durations import LogShape, shape_of, sums_below
+from controlplane.planning.durations import LogShape, overdue_by, shape_of, sums_below
 from controlplane.planning.knee import useful
 from controlplane.planning.problem import Call, Candidate, EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import FloatArray, IntArray, residual_seconds
@@ -76,6 +76,8 @@ class Rows:
         promised: Shape (n,): seconds; 0 where nothing is promised.
         wait_price: Shape (n,): of an hour of waiting.
         service: Shape (CELLS + 1, n): by when provisions are done that never wait, up to the promise.
+        overdue: Shape (n, len(DECAYS)): how likely a wait of such a rate makes a provision too slow.
+        miss_price: Shape (n,): of a provision that would have succeeded in time.
     """
 
     rows: tuple[Row, ...]
@@ -94,6 +96,8 @@ class Rows:
     promised: FloatArray
     wait_price: FloatArray
     service: FloatArray
+    overdue: FloatArray
+    miss_price: FloatArray
 
 
 def rows_of(problems: Sequence[Problem], view: View) -> list[Row]:
@@ -127,6 +131,7 @@ def arrays_of(rows: Sequence[Row]) -> Rows:
             whole[:, i, p], figures[:, i, p] = _pool_columns(row, pool)
     promised = np.array([row.problem.promise.p95_seconds for row in rows])
     counts = np.array([len(row.calls) for row in rows], dtype=np.float64)
+    service = sums_below(shapes, counts, np.where(promised > 0, promised, 1.0), CELLS)
     return Rows(
         rows=tuple(rows),
         visits=visits,
@@ -143,7 +148,9 @@ def arrays_of(rows: Sequence[Row]) -> Rows:
         most=whole[3],
         promised=promised,
         wait_price=np.array([row.problem.promise.wait_price_per_hour for row in rows]),
-        service=sums_below(shapes, counts, np.where(promised > 0, promised, 1.0), CELLS),
+        service=service,
+        overdue=np.where(promised[:, None] > 0, overdue_by(service), 0.0),
+        miss_price=np.array([row.problem.promise.miss_price * row.success for row in rows]),
     )
 
 

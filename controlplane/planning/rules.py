@@ -20,8 +20,8 @@ QUANTILE_PROMISED = 0.95
 QUANTILE_FREE = 0.8
 """Planned for where neither a time nor a price says more: what sized best in measurements without a price."""
 
-KNEE = 0.95
-"""An instance's useful capacity is the least at which it does this share of the most that it can do."""
+KNEE = 0.1
+"""One more step at once is useful on an instance while it adds this share of what one alone does."""
 
 ENOUGH_SAMPLES = 30.0
 """From so many measurements on a call's figures are taken as they are."""
@@ -40,6 +40,9 @@ IDLE_CHANCE = 1e-4
 
 EXPLORED_MAX = 3
 """Chains that are given a share of requests at once so that they are measured."""
+
+PARTS_MAX = 16
+"""The horizon is planned in so many parts at most: pools do not change more often than that."""
 
 STRATA = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Edges of the parts of the distribution of demand over which costs are expected."""

@@ -1,0 +1,129 @@
+"""How many instances pay for themselves: they save more waiting and misses than they cost. Pure.
+
+Sizing calls it for a lower bound of each pool by itself. Here a provision counts as too slow where the waits
+in this pool alone make it so: what pools do to each other is left to the search and to the costs.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from controlplane.planning.demand import stratum_weights
+from controlplane.planning.durations import DECAYS
+from controlplane.planning.entries import Entries
+from controlplane.planning.queueing import FloatArray, IntArray, erlang_c
+from controlplane.planning.rows import Rows
+from controlplane.planning.rules import IDLE_CHANCE, SATURATED
+
+_LOGS = np.log(DECAYS)
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Pools of entries, one by one; k of them, s parts of the distribution of demand.
+
+    Attributes:
+        at: Where it is among all pools of all entries.
+        row: Of which row.
+        places: Of an instance.
+        rates: Shape (k, s): provisions an hour.
+        load: Work in flight for one provision an hour.
+        other: Work of others in flight.
+        calls: How many calls of a provision go to it.
+        own_left: What is left on average of this workload's calls in progress, in seconds.
+        other_left: The same of others' calls.
+        price: Of an instance, per hour.
+        most: Instances at most.
+    """
+
+    at: IntArray
+    row: IntArray
+    places: IntArray
+    rates: FloatArray
+    load: FloatArray
+    other: FloatArray
+    calls: IntArray
+    own_left: FloatArray
+    other_left: FloatArray
+    price: FloatArray
+    most: IntArray
+
+    def pick(self, kept: IntArray) -> "_Pairs":
+        """Answer some of them."""
+        return replace(self, **{name: getattr(self, name)[kept] for name in self.__slots__})
+
+
+def economic(rows: Rows, entries: Entries, least: IntArray) -> IntArray:
+    """Answer sizes from which on no further instance pays for itself, shape (e, p).
+
+    Args:
+        rows: What the entries are of.
+        entries: What is sized for.
+        least: Shape (e, p): how many there are at least.
+    """
+    sizes = least.copy()
+    pairs = _pairs(rows, entries)
+    now = sizes.ravel()[pairs.at]
+    cost, chance = _lost(rows, pairs, now)
+    while len(pairs.at):
+        open_ = np.flatnonzero((now < pairs.most) & (chance > IDLE_CHANCE))
+        pairs, now, cost = pairs.pick(open_), now[open_], cost[open_]
+        then, chance = _lost(rows, pairs, now + 1)
+        grows = np.flatnonzero(cost - then > pairs.price + _TINY)
+        pairs, now, cost, chance = pairs.pick(grows), now[grows] + 1, then[grows], chance[grows]
+        sizes.ravel()[pairs.at] = now
+    return sizes
+
+
+def _pairs(rows: Rows, entries: Entries) -> _Pairs:
+    priced = (rows.wait_price > 0) | (rows.miss_price > 0)
+    entry, pool = np.nonzero(rows.used[entries.row] & priced[entries.row][:, None])
+    row = entries.row[entry]
+    return _Pairs(
+        at=entry * rows.used.shape[1] + pool,
+        row=row,
+        places=rows.places[row, pool],
+        rates=entries.strata[entry],
+        load=rows.load[row, pool],
+        other=entries.other[entry, pool],
+        calls=rows.calls[row, pool],
+        own_left=rows.own[row, pool],
+        other_left=rows.other[row, pool],
+        price=rows.price[row, pool],
+        most=rows.most[row, pool],
+    )
+
+
+def _lost(rows: Rows, pairs: _Pairs, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Answer what waits in pools of such sizes cost an hour, shape (k,), and how likely they are at most."""
+    servers = np.broadcast_to((sizes * pairs.places)[:, None], pairs.rates.shape)
+    own = pairs.load[:, None] * pairs.rates
+    room = np.maximum(SATURATED * servers - pairs.other[:, None], 0.0)
+    carried = np.minimum(own, room) / np.maximum(own, _TINY)
+    carried = np.where(own > room, carried, 1.0)
+    other = np.minimum(np.broadcast_to(pairs.other[:, None], own.shape), SATURATED * servers)
+    own = np.minimum(own, room)
+    load = own + other
+    chance = erlang_c(servers.ravel(), load.ravel()).reshape(load.shape)
+    share = np.where(load > 0, own / np.maximum(load, _TINY), 1.0)
+    free = np.maximum(servers - load, _TINY)
+    own_wait, other_wait = pairs.own_left[:, None] / free, pairs.other_left[:, None] / free
+    seconds = chance * (share * own_wait + (1 - share) * other_wait)
+    slow = chance * (share * _slow(rows, pairs, own_wait) + (1 - share) * _slow(rows, pairs, other_wait))
+    slow = np.minimum(slow * pairs.calls[:, None], 1.0)
+    missed = 1.0 - carried * (1.0 - slow)
+    money = missed * rows.miss_price[pairs.row][:, None]
+    money += seconds * pairs.calls[:, None] * (rows.wait_price[pairs.row] / 3600)[:, None]
+    return (pairs.rates * money) @ stratum_weights(), chance.max(axis=1, initial=0.0)
+
+
+def _slow(rows: Rows, pairs: _Pairs, wait: FloatArray) -> FloatArray:
+    """Answer how likely an exponential wait of such a mean makes a provision too slow, shape (k, s)."""
+    decay = np.log(np.maximum(rows.promised[pairs.row][:, None], _TINY) / np.maximum(wait, _TINY))
+    place = np.clip((decay - _LOGS[0]) / (_LOGS[1] - _LOGS[0]), 0.0, len(_LOGS) - 1.000001)
+    low = place.astype(np.int64)
+    part = place - low
+    row = pairs.row[:, None]
+    found: FloatArray = rows.overdue[row, low] * (1 - part) + rows.overdue[row, low + 1] * part
+    return found

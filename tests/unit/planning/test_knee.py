@@ -1,0 +1,48 @@
+"""How many steps an instance usefully runs at once."""
+
+import pytest
+
+from controlplane.planning.knee import useful
+from controlplane.planning.problem import Call, Concurrency, EngineVersion
+
+ENGINE = EngineVersion("terraform", "1.15.0")
+
+
+def _call(*points: tuple[int, float]) -> Call:
+    measured = tuple(Concurrency(count, seconds, 100.0) for count, seconds in points)
+    return Call(("configure",), ENGINE, 500.0, 10.0, concurrency=measured)
+
+
+def test_what_was_not_measured_is_the_capacity() -> None:
+    assert useful(_call(), 4) == (4, 10.0)
+
+
+def test_steps_that_do_not_slow_each_other_down_fill_the_instance() -> None:
+    assert useful(_call((1, 10.0), (2, 10.0), (4, 10.0)), 8) == (8, 10.0)
+
+
+def test_steps_that_only_share_the_instance_gain_nothing() -> None:
+    assert useful(_call((1, 10.0), (2, 20.0), (4, 40.0)), 8) == (1, 10.0)
+
+
+def test_the_knee_is_where_more_at_once_does_hardly_more() -> None:
+    # Steps an hour: 360, 720, 1080, then 1094 and 1108: the fourth and fifth at once add next to nothing.
+    found = useful(_call((1, 10.0), (2, 10.0), (3, 10.0), (4, 13.16), (5, 16.25)), 5)
+
+    assert found == (3, 10.0)
+
+
+def test_beyond_what_was_measured_it_slows_down_as_before() -> None:
+    # 10 s, 12 s, then 14 s, 16 s: 2/12 = .167, 4/16 = .25 a second.
+    assert useful(_call((1, 10.0), (2, 12.0)), 4) == (4, 16.0)
+
+
+def test_noise_that_makes_more_at_once_look_faster_is_averaged_out() -> None:
+    places, seconds = useful(_call((1, 12.0), (2, 8.0)), 2)
+
+    assert (places, seconds) == (2, 10.0)
+
+
+@pytest.mark.parametrize("capacity", [1, 3, 20])
+def test_it_is_never_more_than_the_instance_takes(capacity: int) -> None:
+    assert useful(_call((1, 10.0), (50, 10.0)), capacity).places == capacity

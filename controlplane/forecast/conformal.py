@@ -23,14 +23,16 @@ SCORES: FloatArray = np.array([_NORMAL.inv_cdf(level) for level in LEVELS])
 
 _FINE: FloatArray = (np.arange(199) + 0.5) / 199
 _FINE_SCORES: FloatArray = np.array([_NORMAL.inv_cdf(level) for level in _FINE])
-_LEAST = 0.1
-"""Least sum of the distances of three levels from the median, over all series, in scores."""
+_LEAST = 0.05
+"""Least mean square of the scores above the median, or below it, over all series."""
+
+_FAR = 2.5
+"""A score further from the median counts as this: one spike must not decide how wide a series is."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 _TIE = 1e-4
 """How near a quantile a value is equal to it, as a share of the 10-90 % band."""
 
-_WIDTHS: FloatArray = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
 _LOW, _HIGH, _TAIL = 2, 10, 0.1
 _FADE: FloatArray = np.minimum(np.abs(SCORES) / SCORES[_HIGH], 1.0) ** 2
 """How much of the online adaptation a level takes: all from the 10-90 % band on, less towards the median."""
@@ -117,7 +119,7 @@ def calibration(scored: Scored, count: FloatArray, rules: Rules) -> FloatArray:
     own = np.where(away > 0, up[:, None], down[:, None])
     lately = np.where(away > 0, wider_up[:, None], wider_down[:, None]) ** _FADE
     width = own * lately * _doubt(count, rules)
-    return np.sort(shape[MEDIAN] + away * width, axis=-1)
+    return np.sort(rules.shift * shape[MEDIAN] + away * width, axis=-1)
 
 
 def _doubt(count: FloatArray, rules: Rules) -> FloatArray:
@@ -134,25 +136,23 @@ def _doubt(count: FloatArray, rules: Rules) -> FloatArray:
 def _widths(
     scored: Scored, count: FloatArray, shape: FloatArray, rules: Rules
 ) -> tuple[FloatArray, FloatArray]:
-    """Answer by how much each series is wider than all together, above and below the median."""
-    own = weighted_quantiles(scored.scores, scored.weights, _WIDTHS)
-    shared = np.interp(_WIDTHS, LEVELS, shape)
-    middle, half = shape[MEDIAN], len(_WIDTHS) // 2
-    above = np.maximum((own[:, half:] - middle).sum(axis=-1), 0.0) / max(
-        float((shared[half:] - middle).sum()), _LEAST
-    )
-    below = np.maximum((middle - own[:, :half]).sum(axis=-1), 0.0) / max(
-        float((middle - shared[:half]).sum()), _LEAST
-    )
-    heard = scored.weights.sum(axis=-1) > 0
+    """Answer by how much each series is wider than all together, above and below the median.
+
+    What is compared is the root of the mean square of the scores, none counted as more than `_FAR`: it is
+    less at the mercy of few origins than quantiles are.
+    """
+    away = np.clip(scored.scores - shape[MEDIAN], -_FAR, _FAR)
+    total = scored.weights.sum(axis=-1)
+    heard = total > 0
+    sums = [(scored.weights * np.maximum(side, 0.0) ** 2).sum(axis=-1) for side in (away, -away)]
+    above, below = (each / np.where(heard, total, 1.0) for each in sums)
+    all_above, all_below = (max(float(each.sum() / max(total.sum(), 1.0)), _LEAST) for each in sums)
     trust = np.where(heard, count, 0.0)
-    limit = np.log(rules.widest)
-    width = (
-        np.log(np.maximum((above + below) / 2, np.finfo(float).tiny)) * trust / (trust + rules.width_prior)
-    )
-    skew = (
-        np.log(np.clip(above, 0.1, 10.0) / np.clip(below, 0.1, 10.0)) / 2 * trust / (trust + rules.skew_prior)
-    )
+    limit, tiny = np.log(rules.widest), np.finfo(float).tiny
+    ratio = np.maximum((above + below) / (all_above + all_below), tiny)
+    width = np.log(ratio) / 2 * trust / (trust + rules.width_prior)
+    up, down = (np.clip(each, 0.1, 10.0) for each in (above / all_above, below / all_below))
+    skew = np.log(up / down) / 4 * trust / (trust + rules.skew_prior)
     width, skew = np.clip(width, -limit, limit), np.clip(skew, -limit / 2, limit / 2)
     one = np.ones_like(width)
     return np.where(heard, np.exp(width + skew), one), np.where(heard, np.exp(width - skew), one)

@@ -1,9 +1,9 @@
 """The constants of the combination, in one place. Pure.
 
-`controlplane.forecast.combination` and its parts read them; a backtest may try others. They were compared on
-the origins that a backtest scores, where most of them make less than 1 % of a difference, so what is measured
-there is a little too good; the widening and the adaptation were then settled on calibration origins. It must
-hold no rule itself.
+`controlplane.forecast.combination` and its parts read them; a backtest may try others. Those of the weights
+were compared on the origins that a backtest scores, where most of them make less than 1 % of a difference, so
+what is measured there is a little too good. Those of agreement, spread and calibration were settled on other
+traces, other columns and origins before the scored ones. It must hold no rule itself.
 """
 
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ class Rules:
         naive_within: Up to this step the naive model is a bar as well.
         guard_slope: By how much a loss above the simple model's must exceed it to hand over all the weight.
         shape_prior: How many origins an already calibrated pool counts as, for the levels over all series.
+        shift: How much of the median's error over all series is put right: it rarely stays.
         width_prior: How many origins the width pooled over series counts as, beside a series' own.
         skew_prior: How many origins no skew counts as.
         doubt: How much of Student's widening for few origins is applied; 0 is none.
@@ -57,17 +58,18 @@ class Rules:
     pooled: int = 6
     apart: float = 0.7
     apart_prior: float = 3.0
-    spread_prior: float = 4.0
+    spread_prior: float = 8.0
     clip: float = 3.0
     bad: float = 1.5
     bad_after: float = 3.0
     naive_within: int = 12
     guard_slope: float = 0.25
-    shape_prior: float = 4.0
-    width_prior: float = 10.0
+    shape_prior: float = 16.0
+    shift: float = 0.5
+    width_prior: float = 25.0
     skew_prior: float = 30.0
-    doubt: float = 1.0
-    adaptation: float = 0.1
+    doubt: float = 0.25
+    adaptation: float = 0.05
     adaptation_steps: float = 3.0
     widest: float = 2.0
     mixed: bool = True

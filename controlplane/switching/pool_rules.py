@@ -62,7 +62,7 @@ def reconcile(world: World, patience: Patience) -> Plan:
     moved = tuple(launch for launch in settled if launch != before[launch.name])
     return Plan(
         tuple(new_pools(world)),
-        tuple(_learned(world, settled, {launch.name for launch in moved})),
+        tuple(_learned(world, settled)),
         moved,
         launching,
         tuple(_forgotten(world, settled)),
@@ -71,13 +71,17 @@ def reconcile(world: World, patience: Patience) -> Plan:
     )
 
 
-def retry_time(launches: Iterable[Launching], patience: Patience) -> datetime | None:
-    """Answer when a pool may launch again after its newest launch failed; None where that one did well."""
-    newest = max(launches, key=lambda launch: launch.name, default=None)
-    if newest is None or not faltered(newest, patience):
-        return None
-    doubled = patience.first_backoff * 2.0 ** min(newest.attempts - 1, 30)
-    return _utc(newest.end_time.ToDatetime()) + timedelta(seconds=min(doubled, patience.longest_backoff))
+def faltering(launches: Iterable[Launching], patience: Patience) -> Launching | None:
+    """Answer the newest launch of a pool whose outcome is known, where it is a bad one."""
+    known = [launch for launch in launches if launch.state != STARTING]
+    newest = max(known, key=lambda launch: launch.name, default=None)
+    return newest if newest is not None and faltered(newest, patience) else None
+
+
+def retry_time(failed: Launching, patience: Patience) -> datetime:
+    """Answer when a pool may launch again after a launch failed."""
+    doubled = patience.first_backoff * 2.0 ** min(failed.attempts - 1, 30)
+    return _utc(failed.end_time.ToDatetime()) + timedelta(seconds=min(doubled, patience.longest_backoff))
 
 
 def faltered(launch: Launching, patience: Patience) -> bool:
@@ -136,14 +140,13 @@ def _missing(
     missing = _wanted(world, name) - have
     if missing <= 0 or world.found is None or not _launchable(world, name):
         return (), []
-    again = retry_time(launches, patience)
-    if again is not None and world.now < again:
-        return (), [again]
+    failed = faltering(launches, patience)
+    if failed is not None and world.now < retry_time(failed, patience):
+        return (), [retry_time(failed, patience)]
     # Whether it comes up at all, or which version comes up, one instance tells as well as many.
-    careful = again is not None or not trusted_version(world.pools, name.engine, world.engines[name.engine])
-    count = min(missing, 1 - starting) if careful else missing
-    newest = max(launches, key=lambda launch: launch.name, default=Launching())
-    return tuple(_launch(world, name, newest.attempts + 1 if again else 1) for _ in range(count)), []
+    trusted = trusted_version(world.pools, name.engine, world.engines[name.engine])
+    count = min(missing, 1 - starting) if failed is not None or not trusted else missing
+    return tuple(_launch(world, name, failed.attempts + 1 if failed else 1) for _ in range(count)), []
 
 
 def _launch(world: World, name: PoolName, attempts: int) -> Launching:
@@ -174,16 +177,22 @@ def _wanted(world: World, name: PoolName) -> int:
     return wanted(name, world.pools, engine, world.needs.get(name, NOBODY)).count
 
 
-def _learned(world: World, launches: Iterable[Launching], moved: set[str]) -> Iterable[Learned]:
-    """Answer what the store does not know yet of versions; the newest launch of an engine is believed."""
-    ready = {
-        each.engine: each for each in sorted(launches, key=lambda each: each.name) if each.state == READY
-    }
+def _learned(world: World, launches: Iterable[Launching]) -> Iterable[Learned]:
+    """Answer what the store does not know yet of versions; the newest launch of an engine is believed.
+
+    What has just registered tells, also where it is not wanted any more by now; what has stood longer only
+    where nothing is known, such as after somebody deleted the record.
+    """
+    starting = {each.name for each in world.launches if each.state == STARTING}
+    told = [
+        each for each in launches if each.state in {READY, DRAINING} and launch_id(each) in world.instances
+    ]
+    newest = {each.engine: each for each in sorted(told, key=lambda each: each.name)}
     for engine, document in world.engines.items():
-        launch, current = ready.get(engine), current_version(world.pools, engine)
+        launch, current = newest.get(engine), current_version(world.pools, engine)
         trusted = trusted_version(world.pools, engine, document)
-        if launch is not None and launch.version != trusted and (launch.name in moved or not current):
-            yield Learned(pool_of(launch), launch.name if launch.name in moved else "")
+        if launch is not None and launch.version != trusted and (launch.name in starting or not current):
+            yield Learned(pool_of(launch), launch.name if launch.name in starting else "")
         elif current and PoolName(engine, UNKNOWN_VERSION) in world.pools:
             yield Learned(PoolName(engine, current))
 

@@ -6,8 +6,8 @@ needs, by the same rules that the leader goes by.
 
 from collections.abc import Sequence
 
-from controlplane.switching.launch_states import DRAINING, FAILED, FINAL, READY, STARTING, Patience
-from controlplane.switching.pool_rules import faltered, retry_time
+from controlplane.switching.launch_states import DRAINING, FAILED, FINAL, STARTING, Patience
+from controlplane.switching.pool_rules import faltered, faltering, retry_time
 from controlplane.switching.pool_targets import NOBODY, Wanted, wanted, why_not_launchable
 from controlplane.switching.pool_world import World, pool_of
 from enchain.chains.decision_names import PoolName
@@ -69,12 +69,12 @@ def _problem(pool: Pool, kept: Wanted, own: Sequence[Launching], obstacle: str, 
         return kept.problem
     if missing - pool.starting > 0 and obstacle:
         return f"{missing} more are wanted: {obstacle}"
-    newest = own[-1] if own else None
-    failed = next((each for each in reversed(own) if faltered(each, patience)), None)
-    again = retry_time([each for each in own if each.state in FINAL], patience)
-    if failed is None or newest is None or newest.state == READY or again is None:
+    failed = faltering(own, patience)
+    if failed is None:
         return kept.problem
-    tries = f"{failed.attempts} in a row did not come up; next try after {again:%H:%M:%SZ}"
+    tries = (
+        f"{failed.attempts} in a row did not come up; next try after {retry_time(failed, patience):%H:%M:%SZ}"
+    )
     return f"{failed.reason}: {failed.description} ({tries})"
 
 

@@ -1,5 +1,7 @@
 """`enchain pools` and `enchain scale`: how many instances of an engine run, and setting it."""
 
+from collections.abc import Callable
+
 import click
 import grpc
 
@@ -22,7 +24,7 @@ def why(pool: pool_pb2.Pool) -> str:
     return pool.wanted_reason or ("" if pool.launchable else "run by others")
 
 
-POOL_COLUMNS = {
+POOL_COLUMNS: dict[str, Callable[[pool_pb2.Pool], object]] = {
     "engine": lambda p: p.name.split("/")[1],
     "version": lambda p: last(p.name),
     "target": target,

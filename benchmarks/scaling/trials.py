@@ -1,0 +1,57 @@
+"""A trial: what each policy wanted to be ready for from a number of moments, beside what came. Pure.
+
+Trials at the backtest's origins and at every step come to this; sizes and simulations are counted from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.scaling.policies import ORACLE, POLICIES, Sight
+from benchmarks.scaling.sizing import LEADS, Sized, sized
+from controlplane.forecast.series import FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """What was wanted of n series from k moments each.
+
+    Attributes:
+        series: Ids.
+        demand: Shape (n, k, horizon): what came, NaN where it is not known.
+        wanted: By policy, of the same shape, before any headroom.
+    """
+
+    series: tuple[str, ...]
+    demand: FloatArray
+    wanted: Mapping[str, FloatArray]
+
+
+def trial(series: Sequence[str], demand: FloatArray, sights: Sequence[Sequence[Sight]]) -> Trial:
+    """Ask all policies, and add the oracle.
+
+    Args:
+        series: Ids of the n series.
+        demand: Shape (n, k, horizon).
+        sights: Of each series the k moments.
+    """
+    wanted = {
+        name: np.array([[policy(sight) for sight in row] for row in sights])
+        for name, policy in POLICIES.items()
+    }
+    return Trial(tuple(series), demand, {**wanted, ORACLE: np.where(np.isfinite(demand), demand, 0.0)})
+
+
+def at_lead(array: FloatArray, lead: str) -> FloatArray:
+    """Answer the steps ahead of a lead time, shape (n, k * steps)."""
+    part = array[:, :, [step - 1 for step in LEADS[lead]]]
+    return part.reshape(len(part), -1)
+
+
+def sizes(made: Trial, short: float) -> dict[str, dict[str, Sized]]:
+    """Answer by policy and lead time what it costs with so many steps short."""
+    return {
+        name: {lead: sized(at_lead(wanted, lead), at_lead(made.demand, lead), short) for lead in LEADS}
+        for name, wanted in made.wanted.items()
+    }

@@ -12,41 +12,20 @@ import sys
 from collections.abc import Sequence
 from random import Random
 
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
-
 from controlplane.catalog.artifacts import ArtifactCatalog
-from controlplane.catalog.chains import ChainCatalog
-from controlplane.catalog.changes import stamper
-from controlplane.catalog.derivation import Deriver
-from controlplane.catalog.engines import EngineCatalog
-from controlplane.catalog.events import EventCatalog
-from controlplane.catalog.forecast_jobs import ForecastJobCatalog
-from controlplane.catalog.forecasts import ForecastCatalog
-from controlplane.catalog.pools import PoolCatalog
-from controlplane.catalog.profiles import ProfileCatalog
-from controlplane.catalog.routes import RouteCatalog
-from controlplane.catalog.schemas import SchemaSource
-from controlplane.catalog.switch_progress import SwitchProgress
-from controlplane.catalog.workloads import WorkloadCatalog
 from controlplane.demand.house import DemandHouse, furnished
 from controlplane.demand.request_rate import RequestRateReader
 from controlplane.forecast.serving import Desk
 from controlplane.loops.election import Election, LeaderLoop
 from controlplane.loops.forecast_house import forecast_loops
 from controlplane.loops.outbox import OutboxLoop
+from controlplane.loops.planning import PlanningLoop
 from controlplane.loops.pool_house import pool_loop
 from controlplane.loops.switching import SwitchingLoop
 from controlplane.profiles.reader import ProfileReader
-from controlplane.rpc.artifacts import ArtifactServicer
-from controlplane.rpc.chains import ChainServicer
-from controlplane.rpc.engines import EngineServicer
-from controlplane.rpc.events import PlannedEventServicer
-from controlplane.rpc.forecasts import ForecastServicer
 from controlplane.rpc.leader import Leader
-from controlplane.rpc.metrics import SERVICE as METRICS_SERVICE
-from controlplane.rpc.metrics import LeadersMetrics, MetricsServicer
-from controlplane.rpc.pools import PoolServicer
-from controlplane.rpc.workloads import WorkloadServicer
+from controlplane.rpc.metrics import LeadersMetrics
+from controlplane.services import assemble, receive_metrics
 from controlplane.settings import ControlPlaneSettings, parse
 from controlplane.switching.evidence import SwitchEvidenceReader
 from controlplane.switching.health import Handshakes
@@ -60,15 +39,6 @@ from enchain.process.telemetry import configure_telemetry
 from enchain.process.tls import TlsFiles
 from enchain.state.etcd import open_store
 from enchain.state.store import Store
-from enchain.v1 import (
-    artifact_pb2_grpc,
-    chain_pb2_grpc,
-    engine_pb2_grpc,
-    event_pb2_grpc,
-    forecast_pb2_grpc,
-    pool_pb2_grpc,
-    workload_pb2_grpc,
-)
 
 SERVICE = "enchain-controlplane"
 
@@ -217,85 +187,7 @@ def leader_loops(tls: TlsFiles | None = None) -> Sequence[LeaderLoop]:
     return (
         OutboxLoop(readers, clock=clock, rng=rng),
         SwitchingLoop(Handshakes(tls), clock=clock, rng=rng),
-    )
-
-
-def receive_metrics(server: Server, demand: DemandHouse, leader: LeadersMetrics) -> None:
-    """Let a server take metrics in, or hand them on to the leader."""
-    add = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
-    server.add(add, MetricsServicer(demand.intake, leader), METRICS_SERVICE)
-
-
-def assemble(
-    server: Server,
-    store: Store,
-    artifacts: ArtifactCatalog,
-    *,
-    clock: Clock,
-    tls: TlsFiles | None = None,
-    desk: Desk | None = None,
-    stop: asyncio.Event | None = None,
-) -> None:
-    """Put the catalogues together and the services onto a server.
-
-    Args:
-        server: What serves them.
-        store: Where they keep what they know.
-        artifacts: The artifacts.
-        clock: Time.
-        tls: Certificates of this process; None in plain text.
-        desk: Where the leader's loop lays its work for the service; None where no loop runs.
-        stop: Set when the process is told to stop, which ends streams; None where nobody sets it.
-    """
-    stamp = stamper(clock)
-    deriver = Deriver(SchemaSource(store, tls), artifacts)
-    server.add(
-        workload_pb2_grpc.add_WorkloadServiceServicer_to_server,
-        WorkloadServicer(WorkloadCatalog(store, stamp, deriver)),
-        "enchain.v1.WorkloadService",
-    )
-    stop = stop or asyncio.Event()
-    routes, progress = RouteCatalog(store, stamp), SwitchProgress(store, stamp, clock)
-    chains = ChainCatalog(store, stamp, deriver)
-    serve_chains(server, ChainServicer(chains, routes, progress, store, stop=stop))
-    server.add(
-        engine_pb2_grpc.add_EngineRegistryServicer_to_server,
-        EngineServicer(EngineCatalog(store, stamp), ProfileCatalog(store)),
-        "enchain.v1.EngineRegistry",
-    )
-    server.add(
-        artifact_pb2_grpc.add_ArtifactServiceServicer_to_server,
-        ArtifactServicer(artifacts),
-        "enchain.v1.ArtifactService",
-    )
-    serve_pools(server, PoolCatalog(store, stamp))
-    server.add(
-        event_pb2_grpc.add_PlannedEventServiceServicer_to_server,
-        PlannedEventServicer(EventCatalog(store, stamp)),
-        "enchain.v1.PlannedEventService",
-    )
-    server.add(
-        forecast_pb2_grpc.add_ForecastServiceServicer_to_server,
-        ForecastServicer(
-            ForecastCatalog(store),
-            ForecastJobCatalog(store, stamp, clock),
-            desk=desk or Desk(),
-            leader=Leader(store, tls=tls),
-            stop=stop,
-        ),
-        "enchain.v1.ForecastService",
-    )
-
-
-def serve_chains(server: Server, servicer: ChainServicer) -> None:
-    """Let a server answer which chains there are, and switch between them."""
-    server.add(chain_pb2_grpc.add_ChainServiceServicer_to_server, servicer, "enchain.v1.ChainService")
-
-
-def serve_pools(server: Server, catalog: PoolCatalog) -> None:
-    """Let a server answer what pools there are."""
-    server.add(
-        pool_pb2_grpc.add_PoolServiceServicer_to_server, PoolServicer(catalog), "enchain.v1.PoolService"
+        PlanningLoop(clock=clock, rng=rng),
     )
 
 

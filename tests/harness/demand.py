@@ -13,9 +13,9 @@ from controlplane.demand.house import DemandHouse, furnished
 from controlplane.demand.signals import Signal
 from controlplane.forecast.series import Series
 from controlplane.loops.election import LEADER_KEY
-from controlplane.main import receive_metrics
 from controlplane.rpc.leader import Leader
 from controlplane.rpc.metrics import LeadersMetrics
+from controlplane.services import receive_metrics
 from enchain.process.clock import Clock, SystemClock
 from enchain.process.servers import Server
 from enchain.state import keys

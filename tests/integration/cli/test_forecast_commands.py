@@ -18,7 +18,7 @@ from controlplane.catalog.documents import write
 from controlplane.forecast.job_runs import JobRuns
 from controlplane.forecast.memory_work import MemoryForecastWork
 from controlplane.forecast.serving import Desk
-from controlplane.main import assemble
+from controlplane.services import assemble
 from enchain.artifacts.store import DirectoryArtifacts
 from enchain.cli import exits
 from enchain.process.clock import SystemClock

@@ -10,7 +10,7 @@ import pytest
 
 from controlplane.catalog.artifacts import ArtifactCatalog
 from controlplane.loops.switching import SwitchingLoop
-from controlplane.main import assemble
+from controlplane.services import assemble
 from controlplane.switching.health import Handshakes
 from enchain.artifacts.store import DirectoryArtifacts
 from enchain.process.channels import open_channel

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.catalog.artifacts import ArtifactCatalog
-from controlplane.main import assemble
+from controlplane.services import assemble
 from enchain.artifacts.store import DirectoryArtifacts
 from enchain.chains.errors import UnavailableError
 from enchain.process.channels import open_channel

@@ -14,7 +14,7 @@ from controlplane.demand.signals import Signal
 from controlplane.forecast.documents import forecast_message
 from controlplane.forecast.memory_work import MemoryForecastWork
 from controlplane.forecast.serving import Desk
-from controlplane.main import assemble
+from controlplane.services import assemble
 from enchain.artifacts.store import DirectoryArtifacts
 from enchain.chains.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from enchain.chains.names import ForecastName

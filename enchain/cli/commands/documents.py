@@ -8,6 +8,7 @@ import click
 from google.protobuf.message import Message
 
 from enchain.chains.errors import NotFoundError
+from enchain.cli.commands.engines import describe_engine
 from enchain.cli.commands.events import EVENT_COLUMNS, event_name, events_page
 from enchain.cli.commands.operations import OPERATION_COLUMNS, RESOURCE_COLUMNS
 from enchain.cli.output import age, dump, enum_word, last, output_option, plain, show
@@ -25,12 +26,23 @@ class Kind:
         every: Answers one page: the things, and the token of the next page.
         one: Answers one by the name that people write.
         delete: Deletes one; None where deleting is not a person's business.
+        describe: Prints one, in a form; None where it is merely dumped.
     """
 
     columns: Mapping[str, Callable[[Any], Any]]
     every: Callable[[Client, str], Awaitable[tuple[list[Message], str]]]
     one: Callable[[Client, str], Awaitable[Message]]
     delete: Callable[[Client, str], Awaitable[Any]] | None = None
+    describe: Callable[[Client, str, str], Awaitable[None]] | None = None
+
+
+class KindChoice(click.Choice[str]):
+    """A kind of thing, in the plural or the singular."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Answer the plural."""
+        plural = f"{value}s"
+        return super().convert(plural if plural in self.choices else value, param, ctx)
 
 
 async def _workloads(client: Client, token: str) -> tuple[list[Message], str]:
@@ -132,6 +144,7 @@ KINDS: dict[str, Kind] = {
         _engines,
         lambda c, n: c.engines.GetEngine(engine_pb2.GetEngineRequest(name=f"engines/{n}")),
         lambda c, n: c.engines.DeleteEngine(engine_pb2.DeleteEngineRequest(name=f"engines/{n}")),
+        describe_engine,
     ),
     "instances": Kind(
         {
@@ -155,7 +168,7 @@ KINDS: dict[str, Kind] = {
     "resources": Kind(RESOURCE_COLUMNS, _resources, lambda c, n: c.get_resource(n)),
 }
 
-_kind = click.argument("kind", type=click.Choice(list(KINDS)), metavar="KIND")
+_kind = click.argument("kind", type=KindChoice(list(KINDS)), metavar="KIND")
 _EPILOG = f"KIND is one of {', '.join(KINDS)}."
 
 
@@ -185,18 +198,28 @@ def get(kind: str, name: str | None, output: str) -> None:
 @click.command(epilog=_EPILOG)
 @_kind
 @click.argument("name")
-@click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
-def describe(kind: str, name: str, output: str) -> None:
-    """Show the thing of KIND called NAME whole."""
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "yaml", "json"]),
+    help="How to print it. Default: tables for engines, YAML for all else.",
+)  # fmt: skip
+def describe(kind: str, name: str, output: str | None) -> None:
+    """Show the thing of KIND called NAME whole; an engine with its pools and what it was measured to do."""
+    about = KINDS[kind]
+    form = output or ("table" if about.describe is not None else "yaml")
 
     async def work(client: Client) -> None:
-        dump(plain(await KINDS[kind].one(client, name)), output)
+        if about.describe is not None:
+            await about.describe(client, name, form)
+        elif form == "table":
+            show([await about.one(client, name)], about.columns, form)
+        else:
+            dump(plain(await about.one(client, name)), form)
 
-    run(work, output=output)
+    run(work, output=form)
 
 
 @click.command()
-@click.argument("kind", type=click.Choice([name for name, about in KINDS.items() if about.delete]))
+@click.argument("kind", type=KindChoice([name for name, about in KINDS.items() if about.delete]))
 @click.argument("name")
 def delete(kind: str, name: str) -> None:
     """Delete the document of KIND called NAME. Refused while something needs it."""

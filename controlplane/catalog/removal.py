@@ -78,6 +78,8 @@ class WorkloadRemoval:
                 Delete(keys.accuracy_of(workload), prefix=True),
                 Delete(keys.switch_evidence_of(workload), prefix=True),
                 Delete(keys.profiles_of(workload), prefix=True),
+                Delete(keys.recommendations_of(workload), prefix=True),
+                Delete(keys.recommendation_inputs_of(workload), prefix=True),
             )
             return Change(None, (same(current, current.key), absent(keys.route(workload))), doomed, audit)
 

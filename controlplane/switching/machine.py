@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from controlplane.switching import states
-from controlplane.switching.records import Outcome, Seen, Switch
+from controlplane.switching.records import Outcome, Seen, Switch, watched
 from controlplane.switching.rules import RULES, interrupted
 from controlplane.switching.states import State, advance
 from enchain.v1 import chain_pb2
@@ -108,7 +108,7 @@ def _stepped(switch: Switch, seen: Seen, outcome: Outcome, now: datetime, leader
 
 def _noted(switch: Switch, seen: Seen, now: datetime) -> Switch | None:
     """Answer the record with newer evidence, for people who watch; None where there is none worth a write."""
-    if seen.evidence is None:
+    if seen.evidence is None or not watched(switch, now):
         return None
     known = switch.evidence
     same = (known.before, known.after, known.verdict) == (

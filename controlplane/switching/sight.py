@@ -106,7 +106,8 @@ class Sight:
                     fresh.append(active)
         found: chain_pb2.SwitchEvidence | None = None
         unserved: tuple[str, ...] = ()
-        if watched(switch, now):
+        # Once it is watched no more, the record keeps what was measured in the end.
+        if watched(switch, now) or (switch.watch_timeout.ToTimedelta() and not running):
             found = await self._evidence(switch, fresh, now)
             unserved = await self._unserved(switch) if found.verdict in WORSE else ()
         return Seen(

@@ -57,16 +57,20 @@ def share(part: float) -> str:
     return f"{part:.2%}" if 0 < part < 0.01 else f"{part:.1%}"  # noqa: PLR2004 - one more digit below 1 %
 
 
+def asks(recommendation: Recommendation) -> bool:
+    """Say whether there is anything to do."""
+    return recommendation.switches or any(pool.target != pool.now for pool in recommendation.chosen.pools)
+
+
 def headline(recommendation: Recommendation) -> str:
     """Say in one line what to do."""
     workload = recommendation.name.split("/")[1] if recommendation.name else "this workload"
     if not recommendation.chosen.chain:
         return f"{workload}: nothing can be recommended"
     chain = chain_word(recommendation.chosen.chain)
-    scaled = [pool for pool in recommendation.chosen.pools if pool.target != pool.now]
     if recommendation.switches:
         return f"{workload}: switch to {chain} (now {chain_word(recommendation.current_chain) or 'nothing'})"
-    return f"{workload}: stay on {chain}" + (" and scale" if scaled else "; nothing to do")
+    return f"{workload}: stay on {chain}" + (" and scale" if asks(recommendation) else "; nothing to do")
 
 
 def lines(recommendation: Recommendation) -> list[str]:
@@ -82,16 +86,14 @@ def lines(recommendation: Recommendation) -> list[str]:
     )
     answer.append(f"  of which: {_parts(chosen, currency)}")
     for pool in chosen.pools:
-        arrow = f"{pool.now} → {pool.target}" if pool.now != pool.target else f"{pool.now}, as it is"
-        answer.append(
-            f"  {pool.engine} {pool.version}: {arrow} instances".replace(", as it is instances", " instances")
-        )
+        count = f"{pool.now} → {pool.target}" if pool.now != pool.target else f"{pool.now}"
+        answer.append(f"  {pool.engine} {pool.version}: {count} instances")
     if recommendation.binding_constraint:
         answer.append(f"  decided by: {recommendation.binding_constraint}")
-    answer.append(
-        f"  planned for the {recommendation.quantile * 100:.4g} % quantile of demand, "
-        f"{time_word(recommendation.lead_time)} ahead"
+    ahead = (
+        f", {time_word(recommendation.lead_time)} ahead" if recommendation.lead_time.ToNanoseconds() else ""
     )
+    answer.append(f"  planned for the {recommendation.quantile * 100:.4g} % quantile of demand{ahead}")
     return answer
 
 

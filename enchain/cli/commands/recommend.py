@@ -11,6 +11,7 @@ from enchain.cli.recommendations import (
     LIST_COLUMNS,
     RIVAL_COLUMNS,
     Recommendation,
+    asks,
     lines,
     list_rows,
     rival_rows,
@@ -42,7 +43,7 @@ def _print(recommendation: Recommendation, output: str) -> None:
     if rows := rival_rows(recommendation):
         click.echo()
         table(rows, RIVAL_COLUMNS)
-    if recommendation.state == Recommendation.STATE_OPEN and recommendation.name:
+    if recommendation.state == Recommendation.STATE_OPEN and recommendation.name and asks(recommendation):
         short = recommendation.name.removeprefix("workloads/").replace("/recommendations/", "/")
         click.echo(f"\nopen: enchain recommendations approve {short}, or reject it")
 

@@ -26,6 +26,9 @@ from enchain.v1.pool_pb2 import Launching
 LOOK_SECONDS = 5.0
 """How long a launcher may take to say what runs; until it does, nothing is started."""
 
+ABANDONED_SECONDS = 30.0
+"""A question that has not been answered for so long is asked anew."""
+
 _log = get_logger(__name__)
 
 
@@ -45,6 +48,7 @@ class Looking:
     clock: Clock
     last: Mapping[str, str] | None = None
     _asking: asyncio.Task[Mapping[str, str]] | None = None
+    _asked: float = 0.0
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def look(self) -> Mapping[str, str] | None:
@@ -53,8 +57,11 @@ class Looking:
             return await self._look()
 
     async def _look(self) -> Mapping[str, str] | None:
+        if self._asking is not None and self.clock.monotonic() - self._asked > ABANDONED_SECONDS:
+            await self.close()
         if self._asking is None:
             self._asking = asyncio.create_task(self._find(), name="ask the launcher what runs")
+            self._asked = self.clock.monotonic()
         timer = asyncio.create_task(self.clock.sleep(LOOK_SECONDS), name="wait for the launcher")
         try:
             await asyncio.wait({self._asking, timer}, return_when=asyncio.FIRST_COMPLETED)
@@ -68,6 +75,7 @@ class Looking:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
+            self._asking = None
 
     async def _find(self) -> Mapping[str, str]:
         return await self.launcher.find()

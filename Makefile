@@ -84,3 +84,11 @@ CHAOS_SCENARIO ?= chaos
 .PHONY: chaos
 chaos: ## 200 operations under 60 and more faults, ~6 minutes (CHAOS_SCALE=small: 1; CHAOS_SCENARIO=etcd-outage)
 	$(PY) -m benchmarks.chaos --scenario $(CHAOS_SCENARIO) --scale $(CHAOS_SCALE) --seed $(CHAOS_SEED)
+
+BENCH_DATA ?= $(ENCHAIN_BENCH_DATA)
+BENCH_ARGS ?=
+
+.PHONY: bench-scaling
+bench-scaling: ## scaling ahead of demand against other scalers, on real traces (BENCH_DATA=folder of CSV files)
+	@test -n "$(BENCH_DATA)" || { echo "error: name a folder of CSV files: make bench-scaling BENCH_DATA=DIR" >&2; exit 2; }
+	$(PY) -m benchmarks.scaling --data $(BENCH_DATA) $(BENCH_ARGS)

@@ -36,7 +36,6 @@ from enchain.process.lifecycle import Tasks, run, write_ready_file
 from enchain.process.logs import configure_logs, get_logger
 from enchain.process.servers import Server
 from enchain.process.telemetry import configure_telemetry
-from enchain.process.tls import TlsFiles
 from enchain.state.etcd import open_store
 from enchain.state.store import Store
 
@@ -112,7 +111,7 @@ async def _serve(
                 write_ready_file(settings.server.ready_file, address=address, identifier=identifier)
                 _log.info("serving", address=address, id=identifier)
                 loops = (
-                    *leader_loops(settings.server.tls),
+                    *leader_loops(settings),
                     demand.loop,
                     *_forecasting(settings, demand, desk),
                     pool_loop(settings, store),
@@ -135,6 +134,8 @@ def _demand(settings: ControlPlaneSettings) -> DemandHouse:
 
 
 def _forecasting(settings: ControlPlaneSettings, demand: DemandHouse, desk: Desk) -> tuple[LeaderLoop, ...]:
+    if not settings.forecasting:
+        return ()
     return forecast_loops(
         demand.demand,
         settings.learned,
@@ -176,18 +177,14 @@ async def _store_answers(store: Store, clock: Clock, stop: asyncio.Event) -> boo
     return False
 
 
-def leader_loops(tls: TlsFiles | None = None) -> Sequence[LeaderLoop]:
-    """Put together what only the leader of all replicas does.
-
-    Args:
-        tls: Certificates for channels to engines; None for plain text.
-    """
+def leader_loops(settings: ControlPlaneSettings) -> Sequence[LeaderLoop]:
+    """Put together what only the leader of all replicas does, and what needs nothing but the store."""
     clock, rng = SystemClock(), Random()  # noqa: S311 - jitter
     readers = (RequestRateReader(), ProfileReader(), SwitchEvidenceReader())
     return (
         OutboxLoop(readers, clock=clock, rng=rng),
-        SwitchingLoop(Handshakes(tls), clock=clock, rng=rng),
-        PlanningLoop(clock=clock, rng=rng),
+        SwitchingLoop(Handshakes(settings.server.tls), clock=clock, rng=rng),
+        PlanningLoop(clock=clock, rng=rng, pace_seconds=settings.planning_seconds),
     )
 
 

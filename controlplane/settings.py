@@ -24,6 +24,8 @@ SCOPES_DEFAULT = "scopes"
 """One folder for each engine that is launched here."""
 
 START_SECONDS = 120.0
+
+PLANNING_SECONDS = 30.0
 DRAIN_SECONDS = 600.0
 
 LEASE_SECONDS = 20
@@ -50,6 +52,8 @@ class ControlPlaneSettings:
         scopes: Folder of their state scopes.
         start_seconds: How long an instance may take to come up.
         drain_seconds: How long one may take to end.
+        forecasting: Forecast demand here. Otherwise somebody else writes the forecasts that are planned from.
+        planning_seconds: Between two rounds of planning.
     """
 
     server: ServerSettings
@@ -64,6 +68,8 @@ class ControlPlaneSettings:
     scopes: Path = Path(SCOPES_DEFAULT)
     start_seconds: float = START_SECONDS
     drain_seconds: float = DRAIN_SECONDS
+    forecasting: bool = True
+    planning_seconds: float = PLANNING_SECONDS
 
 
 def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> ControlPlaneSettings:
@@ -92,6 +98,7 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
     )
     _add_demand_flags(parser, env)
     _add_launch_flags(parser, env)
+    _add_planning_flags(parser, env)
     args, server = parse_server_args(parser, argv)
     seconds = args.lease_seconds
     if not seconds.isdecimal() or int(seconds) < LEASE_SECONDS_MIN:
@@ -111,6 +118,8 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
         scopes=Path(args.scopes or Path(args.artifacts).parent / SCOPES_DEFAULT),
         start_seconds=args.start_seconds,
         drain_seconds=args.drain_seconds,
+        forecasting=not args.no_forecasting,
+        planning_seconds=args.planning_seconds,
     )
 
 
@@ -143,6 +152,22 @@ def _add_launch_flags(parser: argparse.ArgumentParser, env: Mapping[str, str]) -
         metavar="SECONDS",
         help="how long one that is not wanted may take to end its work, before it is killed"
         " [ENCHAIN_DRAIN_SECONDS]",
+    )
+
+
+def _add_planning_flags(parser: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
+    parser.add_argument(
+        "--planning-seconds",
+        default=env.get("ENCHAIN_PLANNING_SECONDS", str(PLANNING_SECONDS)),
+        type=float,
+        metavar="SECONDS",
+        help="time between two rounds of planning [ENCHAIN_PLANNING_SECONDS]",
+    )
+    parser.add_argument(
+        "--no-forecasting",
+        action="store_true",
+        default=env.get("ENCHAIN_NO_FORECASTING", "") == "1",
+        help="forecast nothing: somebody else writes learned/forecasts/ [ENCHAIN_NO_FORECASTING=1]",
     )
 
 

@@ -30,6 +30,7 @@ class Layout:
         tls: Identity by role (`controlplane`, `router`, or an engine's name), where TLS is wanted.
         otlp: Where spans are sent; empty for nowhere.
         log_level: What the processes log.
+        more: Further arguments of the control planes.
     """
 
     data: Path
@@ -45,6 +46,7 @@ class Layout:
     tls: dict[str, TlsFiles] = field(default_factory=dict)
     otlp: str = ""
     log_level: str = "info"
+    more: Sequence[str] = ()
 
     @property
     def artifacts(self) -> Path:
@@ -107,7 +109,7 @@ def planned(layout: Layout) -> list[Planned]:
     for number, listen in enumerate((layout.control, *layout.replicas), 1):
         name = "controlplane" if number == 1 else f"controlplane-{number}"
         kept = ("--artifacts", str(layout.artifacts), "--history", str(layout.history))
-        arguments = ("--listen", listen, *kept, *_lease(layout))
+        arguments = ("--listen", listen, *kept, *_lease(layout), *layout.more)
         answer.append(Planned(name, "controlplane", "controlplane.main", arguments))
     for number, listen in enumerate(layout.routers, 1):
         arguments = ("--listen", listen, "--plan-key-file", str(layout.plan_key))

@@ -54,7 +54,7 @@ def workload(rng: Random, at: int, pools: tuple[PoolFacts, ...], steps: int, cha
         demand=demand(rng, 48),
         candidates=candidates,
         pools=pools,
-        promise=Promise(rng.uniform(1.2, 4) * fastest, 0.9, miss_price, wait_price),
+        promise=Promise(rng.uniform(2, 6) * fastest, 0.9, miss_price, wait_price),
         current=rng.choice(candidates).chain,
         currency="EUR",
     )
@@ -84,7 +84,7 @@ def _call(rng: Random, pool: PoolFacts, step: int) -> Call:
         p95_seconds=median * math.exp(1.645 * spread),
         p99_seconds=median * math.exp(2.326 * spread),
         variation=variation,
-        success=rng.uniform(0.97, 1),
+        success=rng.uniform(0.99, 1),
         attempts=rng.uniform(1, 1.1),
         concurrency=tuple(
             Concurrency(i, mean * (0.8 + 0.05 * i), rng.uniform(5, 500)) for i in range(1, pool.capacity + 1)

@@ -15,13 +15,18 @@ from controlplane.planning.problem import Option, Plan, Problem, Reason
 from controlplane.planning.views import View, few
 
 
-def answered(problems: Sequence[Problem]) -> list[Plan]:
-    """Answer problems, each by itself."""
+def answered(problems: Sequence[Problem], *, waiting: bool = False) -> list[Plan]:
+    """Answer problems, each by itself.
+
+    Args:
+        problems: They were checked.
+        waiting: They have to stay where they are this time, as shared pools have no room for them.
+    """
     cautious = judged(problems, View.CAUTIOUS)
     unsure = [problem for problem in problems if _unsure(problem)]
     again = iter(judged(unsure, View.HOPEFUL))
     return [
-        _plan(problem, options, next(again) if _unsure(problem) else options)
+        _plan(problem, options, next(again) if _unsure(problem) else options, waiting=waiting)
         for problem, options in zip(problems, cautious, strict=True)
     ]
 
@@ -30,13 +35,13 @@ def _unsure(problem: Problem) -> bool:
     return any(few(call) for candidate in problem.candidates for call in candidate.calls)
 
 
-def _plan(problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged]) -> Plan:
+def _plan(problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged], *, waiting: bool) -> Plan:
     if not options:
         nothing = Reason("NO_CANDIDATE", "the workload has no chain that could be taken")
         return Plan(None, (), switches=False, reasons=(nothing,))
     charged = with_switching(problem, options)
     hoped = {one.option.chain: one for one in with_switching(problem, hopeful)}
-    choice = choose(problem, charged, list(hoped.values()))
+    choice = choose(problem, charged, list(hoped.values()), waiting=waiting)
     chosen = choice.chosen.option
     return Plan(
         chosen=_told(choice, choice.chosen, ()),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from controlplane.planning.options import Judged
-from controlplane.planning.problem import EngineVersion, PoolFacts, Problem
+from controlplane.planning.problem import PoolFacts, Problem
 
 
 def with_switching(problem: Problem, options: Sequence[Judged]) -> list[Judged]:
@@ -42,12 +42,14 @@ def _started(one: Judged) -> float:
 
 
 def _surplus(current: Judged, other: Judged) -> float:
-    """Answer what the instances cost an hour that the other chain does not need."""
-    needed: dict[EngineVersion, int] = {plan.engine: plan.target for plan in other.option.pools}
-    return sum(
-        pool.price_per_hour * max(0, plan.target - max(needed.get(plan.engine, 0), _kept(pool)))
-        for pool, plan in zip(current.row.pools, current.option.pools, strict=True)
-    )
+    """Answer what the instances cost an hour that neither the other chain nor other workloads need."""
+    needed = {plan.engine: plan.share for plan in other.option.pools}
+    surplus = 0.0
+    for pool, plan in zip(current.row.pools, current.option.pools, strict=True):
+        # What is kept whatever is planned is kept for this workload as far as the pool is its own.
+        kept = _kept(pool) * plan.share / plan.target if plan.target else 0.0
+        surplus += pool.price_per_hour * max(0.0, plan.share - max(needed.get(plan.engine, 0.0), kept))
+    return surplus
 
 
 def _kept(pool: PoolFacts) -> int:

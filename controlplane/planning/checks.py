@@ -37,7 +37,7 @@ def _demand_faults(demand: Demand) -> Iterator[Violation]:
     every = [rate for step in demand.rates for rate in step]
     if any(len(step) != len(levels) for step in demand.rates):
         yield Violation("demand", "each step needs a rate for each level", "LEVELS")
-    if not all(math.isfinite(rate) and rate >= 0 for rate in (*every, demand.reactive_rate)):
+    if not math.isfinite(sum(every) + demand.reactive_rate) or min([*every, demand.reactive_rate]) < 0:
         yield Violation("demand", "rates must be finite and not negative", "RATE")
 
 
@@ -70,4 +70,5 @@ def _sane(call: Call) -> bool:
 
 
 def _finite(figures: Iterable[float]) -> bool:
-    return all(math.isfinite(value) and value >= 0 for value in figures)
+    values = list(figures)
+    return math.isfinite(sum(values)) and min(values) >= 0

@@ -22,6 +22,7 @@ class Why(StrEnum):
     COOL_DOWN = "COOL_DOWN"
     HYSTERESIS = "SAVES_TOO_LITTLE"
     FIRST = "NO_CHAIN_IN_FORCE"
+    WAITS = "WAITS_FOR_SHARED_POOL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,16 @@ class Choice:
     explored: dict[str, float]
 
 
-def choose(problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged]) -> Choice:
+def choose(
+    problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged], *, waiting: bool = False
+) -> Choice:
     """Choose one of the options.
 
     Args:
         problem: What is planned for.
         options: At least one, as one should cautiously believe them to be.
         hopeful: The same, as they may turn out to be.
+        waiting: What is in force stays this time.
     """
     ranked = sorted(options, key=lambda one: _rank(problem, one))
     no = problem.rejected - {problem.current}
@@ -60,6 +64,8 @@ def choose(problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged
     current = next((one for one in ranked if one.option.chain == problem.current), None)
     left = _cool_down_left(problem)
     chosen, why = _decided(problem, best, current, left)
+    if waiting and current is not None and chosen is not current:
+        chosen, why = current, Why.WAITS
     others = tuple(one for one in ranked if one is not chosen)
     explored = {} if problem.pinned else _explored(problem, chosen, hopeful)
     return Choice(chosen, best, others, why, left, explored)

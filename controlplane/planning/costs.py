@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controlplane.planning.arrays import Rows
 from controlplane.planning.demand import stratum_weights
 from controlplane.planning.entries import late, queues
 from controlplane.planning.moments import Moments, others_on, width
-from controlplane.planning.problem import PoolFacts, Problem
+from controlplane.planning.problem import EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
-from controlplane.planning.rows import Rows, bounds_of
+from controlplane.planning.rows import bounds_of
 from controlplane.planning.rules import UTILISATION_MAX
 
 
@@ -77,18 +78,20 @@ def _spans(problem: Problem) -> FloatArray:
 def _instances(rows: Rows, moments: Moments, sizes: IntArray) -> FloatArray:
     """Answer what instances cost, with those of pools that the row leaves alone, less what others need."""
     answer = np.zeros(len(rows.rows))
-    alone: dict[int, dict[PoolFacts, tuple[FloatArray, float]]] = {}
+    share: dict[int, FloatArray] = {}
+    alone: dict[int, dict[EngineVersion, tuple[FloatArray, float]]] = {}
     for i, row in enumerate(rows.rows):
         if row.at not in alone:
-            alone[row.at] = {pool: _left_alone(row.problem, pool) for pool in row.problem.pools}
+            share[row.at] = _spans(row.problem)
+            alone[row.at] = {pool.engine: _left_alone(row.problem, pool) for pool in row.problem.pools}
         left = alone[row.at]
-        answer[i] = sum(cost for pool, (_, cost) in left.items() if pool not in row.pools)
-        spans = _spans(row.problem)
-        start = int(moments.starts[i])
+        used = {pool.engine for pool in row.pools}
+        answer[i] = sum(cost for engine, (_, cost) in left.items() if engine not in used)
+        spans, start = share[row.at], int(moments.starts[i])
+        mine = sizes[start : start + len(spans)].T @ spans
         for p, pool in enumerate(row.pools):
-            base = left[pool][0] if pool in left else 0.0
-            mine = sizes[start : start + len(spans), p] - base
-            answer[i] += pool.price_per_hour * float(mine @ spans)
+            base = float(left[pool.engine][0] @ spans) if pool.engine in left else 0.0
+            answer[i] += pool.price_per_hour * (float(mine[p]) - base)
     return answer
 
 

@@ -3,6 +3,8 @@
 Compiling a problem calls it. It must never ask how demand was forecast.
 """
 
+from bisect import bisect_left
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -29,14 +31,34 @@ def planned_quantile(promise: Promise, capacity_price: float) -> float:
     return QUANTILE_PROMISED if promise.p95_seconds > 0 else QUANTILE_FREE
 
 
-def rates_at(demand: Demand, quantile: float) -> FloatArray:
-    """Answer the rate at a quantile, by step of the horizon; linear between levels, flat beyond them."""
-    return _matrix(demand.rates) @ _point(demand.levels, quantile)
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlook:
+    """Demand as arrays.
+
+    Attributes:
+        demand: As it was told.
+        rates: Shape (steps, levels): its quantiles, none below one of a lower level.
+        strata: Shape (steps, len(STRATA) - 1): the mean rate of each part of its distribution.
+    """
+
+    demand: Demand
+    rates: FloatArray
+    strata: FloatArray
+
+    def at(self, quantile: float) -> FloatArray:
+        """Answer the rate at a quantile, by step; linear between levels, flat beyond them."""
+        levels = self.demand.levels
+        high = min(bisect_left(levels, quantile), len(levels) - 1)
+        low = high - 1 if high > 0 and quantile < levels[high] else high
+        part = (quantile - levels[low]) / (levels[high] - levels[low]) if high > low else 0.0
+        found: FloatArray = (1 - part) * self.rates[:, low] + part * self.rates[:, high]
+        return found
 
 
-def strata_of(demand: Demand) -> FloatArray:
-    """Answer the mean rate of each part of the distribution of demand, shape (steps, len(STRATA) - 1)."""
-    return _matrix(demand.rates) @ _parts(demand.levels)
+def outlook_of(demand: Demand) -> Outlook:
+    """Lay demand out as arrays."""
+    rates = np.maximum.accumulate(np.array(demand.rates, dtype=np.float64), axis=1)
+    return Outlook(demand, rates, rates @ _parts(demand.levels))
 
 
 def stratum_weights() -> FloatArray:
@@ -53,29 +75,13 @@ def window(demand: Demand, seconds: float) -> int:
     return min(steps, len(demand.rates))
 
 
-def planned_rates(demand: Demand, quantile: float, lead_seconds: float) -> FloatArray:
+def planned_rates(outlook: Outlook, quantile: float, lead_seconds: float) -> FloatArray:
     """Answer the rate to plan for, by step; at first never below what came of late."""
-    rates = rates_at(demand, quantile)
+    demand = outlook.demand
+    rates = outlook.at(quantile)
     guarded = window(demand, max(lead_seconds, HOLD_SECONDS - 2 * demand.step_seconds))
     rates[:guarded] = np.maximum(rates[:guarded], demand.reactive_rate)
     return rates
-
-
-@lru_cache(maxsize=64)
-def _matrix(rates: tuple[tuple[float, ...], ...]) -> FloatArray:
-    found = np.maximum.accumulate(np.array(rates, dtype=np.float64), axis=1)
-    found.setflags(write=False)
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _point(levels: tuple[float, ...], quantile: float) -> FloatArray:
-    """Answer the weights of the levels that interpolate a quantile."""
-    found = np.array(
-        [np.interp(quantile, levels, unit) for unit in np.eye(len(levels))],
-    )
-    found.setflags(write=False)
-    return found
 
 
 @lru_cache(maxsize=64)

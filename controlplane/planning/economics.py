@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from controlplane.planning.arrays import Rows
 from controlplane.planning.demand import stratum_weights
 from controlplane.planning.durations import DECAYS
 from controlplane.planning.entries import Entries
 from controlplane.planning.queueing import FloatArray, IntArray, erlang_c
-from controlplane.planning.rows import Rows
 from controlplane.planning.rules import IDLE_CHANCE, SATURATED
 
 _LOGS = np.log(DECAYS)

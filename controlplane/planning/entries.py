@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controlplane.planning.arrays import Rows
 from controlplane.planning.completion import Waits, done_by
 from controlplane.planning.queueing import FloatArray, IntArray, erlang_c
-from controlplane.planning.rows import Rows
 from controlplane.planning.rules import SATURATED
 
 _CHUNK = 8192

@@ -52,6 +52,8 @@ def _chosen(problem: Problem, choice: Choice) -> Reason:
         Why.PINNED: f"the route is pinned to {_short(chosen.chain)}",
         Why.COOL_DOWN: f"the route was moved a short while ago and stays on {_short(chosen.chain)} for "
         f"another {_time(choice.left_seconds)}",
+        Why.WAITS: f"{_short(choice.best.option.chain)} would be better, but other workloads move first, and "
+        f"its pools have no room for all of them at once; {_short(chosen.chain)} stays until the next plan",
         Why.HYSTERESIS: f"{_short(choice.best.option.chain)} would save less than the "
         f"{_share(problem.policy.hysteresis)} that a change must save, so that {_short(chosen.chain)} stays",
     }
@@ -156,6 +158,7 @@ def _held_back(problem: Problem, choice: Choice, rival: Judged) -> Iterator[Reas
     share = _share(saved / chosen.cost.total) if chosen.cost.total > 0 else _share(0)
     words = {
         Why.PINNED: "the route is pinned",
+        Why.WAITS: "other workloads that save more move first, and its pools have no room for all at once",
         Why.COOL_DOWN: f"no switch for another {_time(choice.left_seconds)} after the last one",
         Why.HYSTERESIS: f"it saves {share}, less than the {_share(problem.policy.hysteresis)} that a change "
         "must save",

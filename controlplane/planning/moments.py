@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controlplane.planning.demand import planned_quantile, planned_rates, rates_at, strata_of, window
+from controlplane.planning.arrays import Rows
+from controlplane.planning.demand import Outlook, outlook_of, planned_quantile, planned_rates, window
 from controlplane.planning.entries import Entries
 from controlplane.planning.problem import Demand, PoolFacts
 from controlplane.planning.queueing import FloatArray, IntArray
-from controlplane.planning.rows import Row, Rows
+from controlplane.planning.rows import Row
 from controlplane.planning.rules import HOLD_SECONDS, PARTS_MAX
 
 
@@ -73,7 +74,11 @@ def width(demand: Demand) -> int:
 def moments_of(rows: Rows) -> Moments:
     """Answer the moments of rows. What is to be decided now is sized for the most of the lead time."""
     wide = rows.used.shape[1]
-    found = [_moments(row, wide) for row in rows.rows]
+    outlooks: dict[int, Outlook] = {}
+    for row in rows.rows:
+        if row.at not in outlooks:
+            outlooks[row.at] = outlook_of(row.problem.demand)
+    found = [_moments(row, wide, outlooks[row.at]) for row in rows.rows]
     parts = np.array([len(of.rates) - 2 for of in found])
     entries = Entries(
         row=np.repeat(np.arange(len(found)), parts + 2),
@@ -92,14 +97,14 @@ def moments_of(rows: Rows) -> Moments:
     )
 
 
-def _moments(row: Row, wide: int) -> _Of:
+def _moments(row: Row, wide: int, outlook: Outlook) -> _Of:
     demand = row.problem.demand
     quantile = planned_quantile(row.problem.promise, row.capacity_price)
-    rate = planned_rates(demand, quantile, row.lead_seconds)
-    strata = strata_of(demand)
+    rate, strata = planned_rates(outlook, quantile, row.lead_seconds), outlook.strata
     other = np.zeros((len(rate), wide))
     for p, pool in enumerate(row.pools):
-        other[:, p] = others_on(pool, len(rate))
+        if pool.other_load:
+            other[:, p] = others_on(pool, len(rate))
     begins = np.arange(0, len(rate), width(demand))
     now = window(demand, row.lead_seconds)
     held = window(demand, max(row.lead_seconds, HOLD_SECONDS))
@@ -114,7 +119,7 @@ def _moments(row: Row, wide: int) -> _Of:
         ),
         ahead=int(np.searchsorted(begins, now)),
         quantile=quantile,
-        forecast=float(rates_at(demand, quantile)[:now].max()),
+        forecast=float(outlook.at(quantile)[:now].max()),
         by_step=rate,
     )
 

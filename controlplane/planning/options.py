@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from controlplane.planning.arrays import Rows, arrays_of
 from controlplane.planning.completion import done_by, time_at
 from controlplane.planning.costs import Expected, expected
 from controlplane.planning.durations import LogShape, quantile_of, sums_below
@@ -15,7 +16,7 @@ from controlplane.planning.entries import Entries, Queues, queues, reached, wait
 from controlplane.planning.moments import Moments, moments_of, width
 from controlplane.planning.problem import Cost, Option, PoolTarget, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
-from controlplane.planning.rows import Row, Rows, arrays_of, rows_of
+from controlplane.planning.rows import Row, rows_of
 from controlplane.planning.rules import CELLS, SLOW_SHARE
 from controlplane.planning.sizing import Sized, sized
 from controlplane.planning.views import View
@@ -116,9 +117,9 @@ def _p95_beyond(rows: Rows, entries: Entries, found: Queues, part: IntArray) -> 
     row = entries.row[part]
     waited = (found.own_seconds + found.other_seconds) * (found.chance > 0)
     until = 5.0 * (waited[part] * rows.calls[row]).sum(axis=1)
-    counts = np.array([len(rows.rows[i].calls) for i in row], dtype=np.float64)
+    counts = np.array([len(rows.rows[i].known) for i in row], dtype=np.float64)
     for at, i in enumerate(row.tolist()):
-        shapes = rows.shapes[i, : len(rows.rows[i].calls)].tolist()
+        shapes = rows.shapes[i, : len(rows.rows[i].known)].tolist()
         until[at] += sum(quantile_of(LogShape(*shape), _Z999) for shape in shapes)
     service = sums_below(rows.shapes[row], counts, until, CELLS)
     done = done_by(service, waits_of(rows, row, found, part), until)

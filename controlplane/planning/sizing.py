@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controlplane.planning.arrays import BoolArray, Rows
 from controlplane.planning.economics import economic
 from controlplane.planning.entries import Entries, late, queues
 from controlplane.planning.queueing import IntArray
-from controlplane.planning.rows import BoolArray, Rows
 from controlplane.planning.rules import IDLE_CHANCE, SLOW_SHARE, UTILISATION_MAX
 from controlplane.planning.search import Order, cheapest
 

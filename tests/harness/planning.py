@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from hypothesis import strategies as st
 
+from controlplane.planning.arrays import BoolArray, Rows
 from controlplane.planning.economics import economic
 from controlplane.planning.entries import Entries, late, queues
 from controlplane.planning.problem import (
@@ -23,7 +24,6 @@ from controlplane.planning.problem import (
     Promise,
 )
 from controlplane.planning.queueing import IntArray
-from controlplane.planning.rows import BoolArray, Rows
 from controlplane.planning.rules import SLOW_SHARE, UTILISATION_MAX
 from controlplane.planning.search import Order
 

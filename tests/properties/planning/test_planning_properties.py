@@ -11,11 +11,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controlplane.planning.arrays import arrays_of
 from controlplane.planning.documents import inputs_of, problem_of, recommendation_of
 from controlplane.planning.moments import moments_of
 from controlplane.planning.plan import plan
 from controlplane.planning.problem import Option, PoolFacts, Problem
-from controlplane.planning.rows import arrays_of, bounds_of, rows_of
+from controlplane.planning.rows import bounds_of, rows_of
 from controlplane.planning.search import Order
 from controlplane.planning.sizing import sized
 from controlplane.planning.views import View

@@ -1,0 +1,116 @@
+"""Candidates as arrays: what sizing and costs reckon with, for many chains of many workloads at once. Pure.
+
+Options lay them out. Pools of a row stand in the order in which it first calls them, calls in the order of
+the chain; what a row has fewer of is filled with pools and calls that never matter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlplane.planning.durations import LogShape, overdue_by, sums_below
+from controlplane.planning.problem import PoolFacts
+from controlplane.planning.queueing import FloatArray, IntArray, residual_seconds
+from controlplane.planning.rows import Figures, Row, bounds_of
+from controlplane.planning.rules import CELLS
+
+BoolArray = NDArray[np.bool_]
+
+_NO_SHAPE = LogShape(0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as arrays; n rows, p pools, j calls. Rates are provisions an hour.
+
+    Attributes:
+        rows: The rows.
+        visits: Shape (n, j): which of the row's pools the call goes to; -1 where it has no such call.
+        calls: Shape (n, p): how many of the row's calls go to the pool.
+        shapes: Shape (n, j, 4): how long each call takes, rows of `LogShape`.
+        used: Shape (n, p): the row has such a pool.
+        places: Shape (n, p): what an instance usefully runs at once.
+        load: Shape (n, p): work in flight for one provision an hour.
+        own: Shape (n, p): what is left on average of a call of this workload in progress, in seconds.
+        other: Shape (n, p): the same of others' calls.
+        price: Shape (n, p): of an instance, per hour.
+        least: Shape (n, p): instances at least.
+        honoured: Shape (n, p): instances at most by the engine's bounds.
+        most: Shape (n, p): instances at most where a plan may exceed them.
+        promised: Shape (n,): seconds; 0 where nothing is promised.
+        wait_price: Shape (n,): of an hour of waiting.
+        service: Shape (CELLS + 1, n): by when provisions are done that never wait, up to the promise.
+        overdue: Shape (n, len(DECAYS)): how likely a wait of such a rate makes a provision too slow.
+        miss_price: Shape (n,): of a provision that would have succeeded in time.
+    """
+
+    rows: tuple[Row, ...]
+    visits: IntArray
+    calls: IntArray
+    shapes: FloatArray
+    used: BoolArray
+    places: IntArray
+    load: FloatArray
+    own: FloatArray
+    other: FloatArray
+    price: FloatArray
+    least: IntArray
+    honoured: IntArray
+    most: IntArray
+    promised: FloatArray
+    wait_price: FloatArray
+    service: FloatArray
+    overdue: FloatArray
+    miss_price: FloatArray
+
+
+def arrays_of(rows: Sequence[Row]) -> Rows:
+    """Lay rows out as arrays."""
+    n = len(rows)
+    wide = max((len(row.pools) for row in rows), default=1)
+    long = max((len(row.known) for row in rows), default=1)
+    visits = np.full((n, long), -1, dtype=np.int64)
+    shapes = np.tile(np.array(_NO_SHAPE), (n, long, 1))
+    whole = np.ones((5, n, wide), dtype=np.int64)
+    whole[1:] = 0
+    figures = np.zeros((4, n, wide))
+    for i, row in enumerate(rows):
+        visits[i, : len(row.known)] = row.visits
+        shapes[i, : len(row.known)] = [call.shape for call in row.known]
+        columns = [_columns(row, pool, of) for pool, of in zip(row.pools, row.figures, strict=True)]
+        whole[:, i, : len(columns)] = np.array([bounds for bounds, _ in columns]).T
+        figures[:, i, : len(columns)] = np.array([values for _, values in columns]).T
+    promised = np.array([row.problem.promise.p95_seconds for row in rows])
+    counts = np.array([len(row.known) for row in rows], dtype=np.float64)
+    service = sums_below(shapes, counts, np.where(promised > 0, promised, 1.0), CELLS)
+    return Rows(
+        rows=tuple(rows),
+        visits=visits,
+        calls=np.stack([(visits == pool).sum(axis=1) for pool in range(wide)], axis=1),
+        shapes=shapes,
+        used=whole[4] > 0,
+        places=whole[0],
+        load=figures[0],
+        own=figures[1],
+        other=figures[2],
+        price=figures[3],
+        least=whole[1],
+        honoured=whole[2],
+        most=whole[3],
+        promised=promised,
+        wait_price=np.array([row.problem.promise.wait_price_per_hour for row in rows]),
+        service=service,
+        overdue=np.where(promised[:, None] > 0, overdue_by(service), 0.0),
+        miss_price=np.array([row.problem.promise.miss_price * row.success for row in rows]),
+    )
+
+
+def _columns(row: Row, pool: PoolFacts, of: Figures) -> tuple[list[int], list[float]]:
+    known = pool.other_seconds > 0
+    other = residual_seconds(pool.other_seconds, pool.other_variation) if known else of.left
+    least, honoured, most = bounds_of(pool, row.problem.policy.exceed_max_by)
+    # A chain in force keeps an instance of each of its engines: what comes unforeseen must find one.
+    least = min(max(least, 1), most)
+    return [of.places, least, honoured, most, 1], [of.load, of.left, other, pool.price_per_hour]

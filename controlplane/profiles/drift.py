@@ -2,9 +2,9 @@
 
 `view.py` calls it with the hourly sums of a profile. Each hour that a change could have begun in gives an
 e-value against there having been none (`evidence.py`); their mean over all hours that are kept is one too, so
-that looking at any moment, and at all of these hours, raises no more false alarms than looking once (a
-mixture over change points, as in Shin, Ramdas and Rinaldo: E-detectors, The New England Journal of Statistics
-in Data Science 2023).
+that looking at any moment while they are kept, and at all of them, raises no more false alarms than looking
+once (a mixture over change points, as in Shin, Ramdas and Rinaldo: E-detectors, The New England Journal of
+Statistics in Data Science 2023).
 
 Hours differ more than chance among operations explains: by load, by the time of day, by what is asked for. So
 durations are compared by means of blocks of hours, whose own scatter is the measure; what they say is
@@ -17,10 +17,15 @@ to matter.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from operator import mul
+from itertools import accumulate, pairwise
 
-from controlplane.profiles.evidence import Sample, Trials, against_one_mean, against_one_share
+from controlplane.profiles.evidence import (
+    SPREAD_MIN,
+    Sample,
+    Trials,
+    against_one_mean,
+    against_one_share,
+)
 from controlplane.profiles.statistics import HOURS_MAX
 from controlplane.profiles.weighing import HOUR_SECONDS
 from enchain.v1 import learned_pb2, profile_pb2
@@ -29,7 +34,7 @@ ALARM = 1000.0
 """The e-value from which on a change is no chance."""
 
 HOURS_BEFORE_MIN = 24
-"""What a change is measured against spans so many hours at least: a whole day, with its busy and quiet
+"""What a change is measured against spans so many hours at least: a day, with its busy and its quiet
 hours."""
 
 BLOCK_MIN = 8
@@ -39,10 +44,13 @@ BLOCKS_BEFORE_MIN = 4
 BLOCKS_AFTER_MIN = 3
 """A single hour that was out of the ordinary is no change of what durations are."""
 
-LIKENESS_MAX = 0.95
-"""The most that a block is believed to resemble the one before it, of 1."""
+FADING = 0.8
+"""How much of a block's resemblance to the one before it is taken to reach to the one before that."""
 
-FACTOR_MIN = 1.1
+_CLEAR = math.log(1.1)
+"""What lies so far from everything that was in a whole day before is no matter of resemblance."""
+
+FACTOR_MIN = 1.2
 """Durations that changed by less do not matter."""
 
 FAILED_HOURS_AFTER_MIN = 2
@@ -108,11 +116,13 @@ def _durations_changed(hours: Hours) -> Change | None:
         if blocks[place - 1][1] - blocks[0][0] + 1 >= HOURS_BEFORE_MIN
     ]
 
-    def weighed(place: int) -> float:
-        before, after = sums[place], sums[-1] - sums[place]
-        return against_one_mean(before, after) / _resemblance(means, place, before, after)
+    def evidence(place: int) -> float:
+        return against_one_mean(sums[place], sums[-1] - sums[place])
 
-    begin = _likeliest(begins, weighed)
+    def excess(place: int) -> float:
+        return 1.0 if _clear(means[:place], means[place:]) else _resemblance(means[:place], sums[place].mean)
+
+    begin = _likeliest(begins, evidence, excess)
     if begin is None:
         return None
     before, after = math.exp(sums[begin].mean), math.exp((sums[-1] - sums[begin]).mean)
@@ -121,16 +131,20 @@ def _durations_changed(hours: Hours) -> Change | None:
     return Change("SLOWER" if after > before else "FASTER", blocks[begin][0], before, after)
 
 
-def _resemblance(means: Sequence[float], place: int, before: Sample, after: Sample) -> float:
-    """By what factor the variance of a mean grows because blocks resemble the ones before them; 1 at least.
+def _clear(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Whether all that is after lies clear of all that was before, on one side of it."""
+    return min(after) > max(before) + _CLEAR or max(after) < min(before) - _CLEAR
 
-    It is that of an autoregression of first order, around the means before and after `place`.
+
+def _resemblance(means: Sequence[float], mean: float) -> float:
+    """By what factor the variance of a mean grows because blocks resemble those before them; 1 at least.
+
+    By how much each resembles the one before it, and as though that faded by `FADING` from block to block.
     """
-    rest = [mean - before.mean for mean in means[:place]] + [mean - after.mean for mean in means[place:]]
-    scatter = sum(map(mul, rest, rest))
-    together = sum(map(mul, rest, rest[1:])) - rest[place - 1] * rest[place]
-    likeness = min(max(together / scatter, 0.0), LIKENESS_MAX) if scatter > 0 else 0.0
-    return (1 + likeness) / (1 - likeness)
+    rest = [each - mean for each in means]
+    scatter = sum(each * each for each in rest) + len(rest) * SPREAD_MIN**2
+    likeness = sum(one * other for one, other in pairwise(rest)) / scatter
+    return 1 + 2 * max(likeness, 0.0) / (1 - FADING)
 
 
 def _blocks(hours: Hours) -> Iterator[tuple[int, int, float]]:
@@ -156,11 +170,13 @@ def _failures_changed(hours: Hours) -> Change | None:
 
     squares = list(accumulate((each.failed**2 / each.count for each in trials), initial=0.0))
 
-    def weighed(place: int) -> float:
-        evidence = against_one_share(sums[place], sums[-1] - sums[place])
-        return evidence / _excess(sums[place], squares[place], place)
+    def evidence(place: int) -> float:
+        return against_one_share(sums[place], sums[-1] - sums[place])
 
-    begin = _likeliest(begins, weighed)
+    def excess(place: int) -> float:
+        return _excess(sums[place], squares[place], place)
+
+    begin = _likeliest(begins, evidence, excess)
     if begin is None:
         return None
     before, after = sums[begin].share, (sums[-1] - sums[begin]).share
@@ -184,16 +200,27 @@ def _excess(whole: Trials, squares: float, hours: int) -> float:
     return max((squares - whole.failed * share) / (share * (1 - share)) / (hours - 1), 1.0)
 
 
-def _likeliest(begins: Sequence[int], evidence: Callable[[int], float]) -> int | None:
-    """The place at which a change most likely began; None where there may as well have been none."""
-    if not begins:
-        return None
+def _likeliest(
+    begins: Sequence[int], evidence: Callable[[int], float], excess: Callable[[int], float]
+) -> int | None:
+    """The place at which a change most likely began; None where there may as well have been none.
+
+    Args:
+        begins: Where it may have.
+        evidence: The logarithm of the e-value against none, by place.
+        excess: What to divide that by, 1 or more; asked only where there is something to divide.
+    """
     found = [evidence(place) for place in begins]
-    # Hours that have not come yet are places too, and say nothing so far: their e-values are 1.
+    if not found or _mean(found) < ALARM:
+        return None
+    found = [each / excess(place) if each > 0 else each for each, place in zip(found, begins, strict=True)]
+    return begins[found.index(max(found))] if _mean(found) >= ALARM else None
+
+
+def _mean(found: Sequence[float]) -> float:
+    """The mean e-value. Hours that have not come yet are places too, and say nothing so far: theirs are 1."""
     silent = max(HOURS_MAX - len(found), 0)
-    most = max(found)
-    mean = (math.fsum(math.exp(min(each, 700.0)) for each in found) + silent) / (silent + len(found))
-    return begins[found.index(most)] if mean >= ALARM else None
+    return (math.fsum(math.exp(min(each, 700.0)) for each in found) + silent) / (silent + len(found))
 
 
 def _with(sums: Sample, more: Sample) -> Sample:

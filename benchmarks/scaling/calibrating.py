@@ -32,17 +32,29 @@ def own(made: Trial, policy: str, lead: str, short: float) -> tuple[Sized, Sized
     return sized(plain, demand, short), charged(learned, demand, 1.0), sized(learned, demand, short)
 
 
-def _wanted(made: Trial, policy: str, step: int, short: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Answer at one step ahead what was wanted, the same by each series' factor, and what came."""
-    wanted, demand = made.wanted[policy][:, :, step - 1], made.demand[:, :, step - 1]
-    factors = np.ones(wanted.shape)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(wanted > 0, demand / wanted, np.nan)
-    for at in range(BEGIN, wanted.shape[1], EVERY):
+def factors(ratios: FloatArray, step: int, short: float) -> FloatArray:
+    """Answer each series' headroom at each moment, 1 before `BEGIN`; shape as that of the ratios.
+
+    Args:
+        ratios: Shape (n, k): at each moment what came so many steps later by what was wanted.
+        step: How many steps ahead, from 1: the first is the value that comes next.
+        short: The share of steps that may be short.
+    """
+    found = np.ones(ratios.shape)
+    for at in range(BEGIN, ratios.shape[1], EVERY):
         past = ratios[:, : at - step + 1]
         seen = past[np.isfinite(past)]
         pooled = float(np.quantile(seen, 1 - short)) if seen.size else 1.0
         each = [headroom(row, short, pooled, PRIOR) for row in past]
-        factors[:, at : at + EVERY] = np.array(each)[:, None]
+        found[:, at : at + EVERY] = np.array(each)[:, None]
+    return found
+
+
+def _wanted(made: Trial, policy: str, step: int, short: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Answer at one step ahead what was wanted, the same by each series' factor, and what came."""
+    wanted, demand = made.wanted[policy][:, :, step - 1], made.demand[:, :, step - 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(wanted > 0, demand / wanted, np.nan)
+    learned = factors(ratios, step, short) * wanted
     later = slice(BEGIN, None)
-    return wanted[:, later], (factors * wanted)[:, later], demand[:, later]
+    return wanted[:, later], learned[:, later], demand[:, later]

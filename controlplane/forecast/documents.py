@@ -17,6 +17,9 @@ from enchain.chains.errors import NotFoundError, OurError
 from enchain.chains.names import ForecastName, PlannedEventName
 from enchain.v1 import event_pb2, forecast_pb2
 
+RECENT_SECONDS = 1800
+"""How far back the reactive envelope looks."""
+
 DIGITS = 6
 """Significant ones. 48 steps with and without events then take some 15 KB as JSON."""
 
@@ -39,6 +42,7 @@ class Made:
         events: What planned events do to it.
         data: How fresh and whole its data is.
         warnings: What whoever relies on it should know.
+        recent_max: The largest value of the last half hour; None where nothing was measured in it.
     """
 
     workload: str
@@ -54,6 +58,14 @@ class Made:
     events: Sequence[forecast_pb2.EventEffect] = ()
     data: forecast_pb2.DataFreshness | None = None
     warnings: Sequence[forecast_pb2.ForecastWarning] = ()
+    recent_max: float | None = None
+
+
+def recent_max(series: Series) -> float | None:
+    """Answer the largest value of the half hour that ends with a series, or None where it holds none."""
+    newest = series.newest(max(1, RECENT_SECONDS // series.step_seconds)).values
+    seen = newest[np.isfinite(newest)]
+    return float(seen.max()) if seen.size else None
 
 
 def forecast_id(signal: Signal, step_seconds: int) -> str:
@@ -98,6 +110,7 @@ def forecast_message(made: Made) -> forecast_pb2.Forecast:
         data=made.data,
         warnings=made.warnings,
         bucket_ends=made.bucket_ends,
+        recent_max=made.recent_max,
     )
     message.create_time.FromDatetime(made.created)
     message.origin_time.FromSeconds(made.origin)

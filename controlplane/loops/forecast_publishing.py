@@ -15,7 +15,7 @@ from controlplane.demand.signals import Signal
 from controlplane.forecast.accuracy import accuracy_message, judged
 from controlplane.forecast.assembly import shares, warnings_of
 from controlplane.forecast.combination import Combined
-from controlplane.forecast.documents import Made, forecast_message
+from controlplane.forecast.documents import Made, forecast_message, recent_max
 from controlplane.forecast.drift import Drift, Seen, checked, kept, relative_loss, stability
 from controlplane.forecast.grids import Grid
 from controlplane.forecast.ladder import Rung, measured, rung
@@ -167,6 +167,7 @@ class Publisher:
             models=shares(combined, row, members.failures, versions, stands.models),
             events=_effects(each, planned),
             data=data,
+            recent_max=recent_max(each.window.series),
             warnings=[
                 *warnings_of(each.window, combined, row, members.failures, data, each.freshness.fault),
                 *planned.warnings,

@@ -105,12 +105,12 @@ class PlanningLoop:
         items = [item async for item in scan(store, keys.WORKLOADS)]
         workloads = [document.message for document in readable(workload_pb2.Workload, items)]
         for workload in workloads:
-            await self._tend(store, workload_id(workload.name))
+            await self._tend(store, workload)
         await self._plan(store, [each for each in workloads if each.planning.mode in PLANNED_MODES])
 
-    async def _tend(self, store: Store, workload: str) -> None:
+    async def _tend(self, store: Store, workload: workload_pb2.Workload) -> None:
         """Let what waited too long expire, and carry out what was approved."""
-        for each in await recommendations(store, workload):
+        for each in await recommendations(store, workload_id(workload.name)):
             if expired(each, self._clock.now()):
                 await self._move(store, each, EXPIRED, "nobody decided in time")
             elif each.state == APPROVED:
@@ -133,7 +133,7 @@ class PlanningLoop:
             self._let(made, workload.planning)
             await self._keep(store, name, made, each)
             if made.state == APPROVED:
-                await self._tend(store, name)
+                await self._tend(store, workload)
 
     def _let(self, made: Recommendation, policy: recommendation_pb2.PlanningPolicy) -> None:
         """Approve by policy what stays within the limits; say which limit stops the rest."""
@@ -159,11 +159,13 @@ class PlanningLoop:
         _made.add(1, {"outcome": Recommendation.State.Name(kept.state)})
         _log.info("recommendation made", recommendation=kept.name, chain=kept.chosen.chain)
 
-    async def _carry_out(self, store: Store, workload: str, approved: Recommendation) -> None:
+    async def _carry_out(
+        self, store: Store, workload: workload_pb2.Workload, approved: Recommendation
+    ) -> None:
         """Ask pools for instances and move the route; done twice, it changes nothing the second time."""
         shares = {(pool.engine, pool.version): pool.share for pool in approved.chosen.pools}
         try:
-            await ask_for(store, self._stamp, workload, shares)
+            await ask_for(store, self._stamp, workload_id(workload.name), shares)
             switch = await self._switch(store, workload, approved) if approved.switches else ""
         except LeadershipLostError:
             raise
@@ -174,15 +176,16 @@ class PlanningLoop:
         else:
             await self._move(store, approved, APPLIED, "", switch)
 
-    async def _switch(self, store: Store, workload: str, approved: Recommendation) -> str:
+    async def _switch(self, store: Store, workload: workload_pb2.Workload, approved: Recommendation) -> str:
         """Begin the switch, or find the one that was begun."""
         identifier = approved.name.rpartition("/")[2]
         instances = {PoolName(pool.engine, pool.version): pool.target for pool in approved.chosen.pools}
         reason = f"{approved.name}: {approved.reasons[0].description}" if approved.reasons else approved.name
+        watch = workload.planning.watch.ToTimedelta() if workload.planning.HasField("watch") else None
         wish = Wish(
-            workload,
+            workload_id(workload.name),
             Caller(METHOD, ACTOR, request_id=f"recommendation-{identifier}", reason=reason),
-            terms=Terms(recommendation=approved.name, instances=instances),
+            terms=Terms(watch=watch, recommendation=approved.name, instances=instances),
         )
         target = ChainName.parse(approved.chosen.chain, "chain", whole=True)
         return (await RouteCatalog(store, self._stamp).switch(wish, target)).name

@@ -55,7 +55,6 @@ def _recommend(metrics: Path, file: Path, png: Path | None, output: str) -> int:
     known = known_of(
         written,
         {name: each.forecast for name, each in measured.items()},
-        demand.reactive_rate(requests) if requests else 0.0,
         _resources(written.workload.demand.unit, measured),
     )
     first = next(iter(measured.values()))

@@ -17,7 +17,13 @@ from controlplane.forecast.backtest.driver import Resources, forecasts
 from controlplane.forecast.backtest.plan import Case, usual
 from controlplane.forecast.backtest.pooled import combined
 from controlplane.forecast.backtest.traces import coarser
-from controlplane.forecast.documents import Made, demand_message, forecast_id, forecast_message
+from controlplane.forecast.documents import (
+    Made,
+    demand_message,
+    forecast_id,
+    forecast_message,
+    recent_max,
+)
 from controlplane.forecast.registry import COMBINED, LIGHT
 from controlplane.forecast.series import HOUR, MINUTE, FloatArray, Series
 from enchain.chains.errors import InvalidArgumentError
@@ -28,8 +34,6 @@ FINE, COARSE = 5 * MINUTE, HOUR
 
 LEAST_DAYS = 2
 """How long the file must be: a day must come again."""
-
-REACTIVE_SECONDS = 30 * MINUTE
 
 Tell = Callable[[str], None]
 
@@ -75,14 +79,6 @@ def measured(file: Path, workload: str, now: datetime, tell: Tell) -> dict[str, 
     }
 
 
-def reactive_rate(requests: Measured) -> float:
-    """Answer the most requests an hour of the last half hour."""
-    step = requests.history.step.seconds
-    newest = requests.newest[-max(1, REACTIVE_SECONDS // step) :]
-    seen = newest[np.isfinite(newest)]
-    return float(seen.max()) if seen.size else 0.0
-
-
 def _by_signal(trace: Trace) -> dict[str, FloatArray]:
     named = {name: values for name, values in trace.columns.items() if name in set(Signal)}
     if not named and len(trace.columns) == 1:
@@ -113,6 +109,7 @@ def _forecast(
             origin=series.last,
             quantiles=made.quantiles[-1],
             rung=forecast_pb2.FORECAST_RUNG_DAYS,
+            recent_max=recent_max(series),
         )
     )
     name = ForecastName(workload, forecast_id(signal, trace.step_seconds))

@@ -13,9 +13,7 @@ VERSION = "any"
 REVISION = "offline"
 
 
-def known_of(
-    written: Written, forecasts: Mapping[str, forecast_pb2.Forecast], reactive: float, resources: int
-) -> Known:
+def known_of(written: Written, forecasts: Mapping[str, forecast_pb2.Forecast], resources: int) -> Known:
     """Answer what is known of a workload before anything is installed."""
     every = ways(written.workload)
     choices = list(dict.fromkeys(choice for way in every for choice in way))
@@ -26,7 +24,6 @@ def known_of(
         engines=_launchable(written.engines, choices),
         instances=[],
         forecasts=forecasts,
-        reactive_rate=reactive,
         resources=resources,
     )
 

@@ -34,6 +34,9 @@ STEPS = 12
 STEP_SECONDS = 300
 """The grid where nothing is forecast: what was seen of late is taken to go on."""
 
+FRESH_STEPS = 4
+"""How old what a forecast saw may be, in its steps: refreshes come one by one, and data has to settle."""
+
 Version = tuple[str, str]
 """Engine and version."""
 
@@ -76,7 +79,7 @@ def assemble(known: Known, now: datetime) -> recommendation_pb2.PlanningInputs:
     workload = known.workload
     inputs = recommendation_pb2.PlanningInputs(
         workload=workload_id(workload.name),
-        reactive_rate=known.reactive_rate,
+        reactive_rate=_reactive(known, now),
         slo_success=workload.slo.success,
         miss_price=workload.cost.miss_price,
         wait_price_per_hour=workload.cost.wait_price_per_hour,
@@ -96,6 +99,16 @@ def assemble(known: Known, now: datetime) -> recommendation_pb2.PlanningInputs:
     used = {(step.engine, step.version) for chain in inputs.chains for step in chain.steps}
     inputs.engines.extend(_facts(version, known) for version in sorted(used))
     return inputs
+
+
+def _reactive(known: Known, now: datetime) -> float:
+    """Answer the most of late: as the forecast saw it while that is fresh, else as requests were counted."""
+    forecast = known.forecasts.get("requests")
+    if forecast is None or not forecast.HasField("recent_max"):
+        return known.reactive_rate
+    age = now.timestamp() - forecast.origin_time.ToNanoseconds() / 1e9
+    fresh = age <= FRESH_STEPS * forecast.step.ToNanoseconds() / 1e9
+    return float(forecast.recent_max) if fresh else known.reactive_rate
 
 
 def _buckets(route: chain_pb2.Route | None, chain: str) -> int:

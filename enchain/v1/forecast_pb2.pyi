@@ -127,6 +127,7 @@ class Forecast(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     BUCKET_ENDS_FIELD_NUMBER: _builtins.int
+    RECENT_MAX_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/forecasts/{forecast}`; the id is signal and grid, such as `cpu-5m` or `requests-1h`."""
     signal: Global___DemandSignal.ValueType
@@ -135,6 +136,10 @@ class Forecast(_message.Message):
     rung: Global___ForecastRung.ValueType
     etag: _builtins.str
     """Output only. Changes with every refresh."""
+    recent_max: _builtins.float
+    """The largest value measured in the half hour that ends with the newest: nothing is planned below it. Unset:
+    nothing was measured in it.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -194,12 +199,15 @@ class Forecast(_message.Message):
         warnings: _abc.Iterable[Global___ForecastWarning] | None = ...,
         etag: _builtins.str = ...,
         bucket_ends: _abc.Iterable[_builtins.int] | None = ...,
+        recent_max: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "data", b"data", "origin_time", b"origin_time", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recent_max", b"_recent_max", "create_time", b"create_time", "data", b"data", "origin_time", b"origin_time", "recent_max", b"recent_max", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_ends", b"bucket_ends", "create_time", b"create_time", "data", b"data", "etag", b"etag", "events", b"events", "levels", b"levels", "models", b"models", "name", b"name", "origin_time", b"origin_time", "rung", b"rung", "signal", b"signal", "step", b"step", "steps", b"steps", "steps_without_events", b"steps_without_events", "unit", b"unit", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recent_max", b"_recent_max", "bucket_ends", b"bucket_ends", "create_time", b"create_time", "data", b"data", "etag", b"etag", "events", b"events", "levels", b"levels", "models", b"models", "name", b"name", "origin_time", b"origin_time", "recent_max", b"recent_max", "rung", b"rung", "signal", b"signal", "step", b"step", "steps", b"steps", "steps_without_events", b"steps_without_events", "unit", b"unit", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__recent_max: _TypeAlias = _typing.Literal["recent_max"]  # noqa: Y015
+    _WhichOneofArgType__recent_max: _TypeAlias = _typing.Literal["_recent_max", b"_recent_max"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recent_max) -> _WhichOneofReturnType__recent_max | None: ...
 
 Global___Forecast: _TypeAlias = Forecast  # noqa: Y015
 

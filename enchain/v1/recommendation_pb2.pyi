@@ -61,6 +61,7 @@ class PlanningPolicy(_message.Message):
     MAX_ADDED_INSTANCES_FIELD_NUMBER: _builtins.int
     EXCEED_MAX_BY_FIELD_NUMBER: _builtins.int
     EXPLORATION_FIELD_NUMBER: _builtins.int
+    WATCH_FIELD_NUMBER: _builtins.int
     mode: Global___PlanningMode.ValueType
     hysteresis: _builtins.float
     """A change of chain must save at least this share of the cost, in 0..1. Default .1."""
@@ -76,6 +77,10 @@ class PlanningPolicy(_message.Message):
     def cool_down(self) -> _duration_pb2.Duration:
         """After a switch none follows for so long, unless the service level is missed. Default 30 min."""
 
+    @_builtins.property
+    def watch(self) -> _duration_pb2.Duration:
+        """How long a switch that carries a plan out is watched, and rolled back where its chain does worse. Default 10 min."""
+
     def __init__(
         self,
         *,
@@ -86,10 +91,11 @@ class PlanningPolicy(_message.Message):
         max_added_instances: _builtins.int = ...,
         exceed_max_by: _builtins.float = ...,
         exploration: _builtins.float = ...,
+        watch: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cool_down", b"cool_down"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cool_down", b"cool_down", "watch", b"watch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cool_down", b"cool_down", "exceed_max_by", b"exceed_max_by", "exploration", b"exploration", "hysteresis", b"hysteresis", "max_added_instances", b"max_added_instances", "max_cost_per_hour", b"max_cost_per_hour", "mode", b"mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cool_down", b"cool_down", "exceed_max_by", b"exceed_max_by", "exploration", b"exploration", "hysteresis", b"hysteresis", "max_added_instances", b"max_added_instances", "max_cost_per_hour", b"max_cost_per_hour", "mode", b"mode", "watch", b"watch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

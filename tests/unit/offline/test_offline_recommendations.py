@@ -115,7 +115,7 @@ def test_what_nobody_stated_is_named_and_nothing_is_made_up(tmp_path: Path) -> N
     read = load(written(tmp_path, SITE))
 
     assert missing(read) == ["terraform at configure+serve"]
-    assert {profile.engine for profile in known_of(read, {}, 0.0, 0).profiles} == {"ansible", "process"}
+    assert {profile.engine for profile in known_of(read, {}, 0).profiles} == {"ansible", "process"}
 
 
 def test_a_recommendation_comes_out_with_rivals_and_reasons(tmp_path: Path) -> None:

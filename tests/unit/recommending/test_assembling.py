@@ -56,6 +56,16 @@ def test_steps_that_have_ended_are_left_out() -> None:
     assert inputs.forecast == "workloads/site/forecasts/requests-5m"
 
 
+def test_the_most_of_late_is_the_forecasts_word_while_that_is_fresh() -> None:
+    made = forecast("requests", *[(1, 2, 3)] * 12, origin=NOW - timedelta(minutes=10))
+    known = Known(workload(), [chain()], forecasts={"requests": made}, reactive_rate=5.0)
+    assert assemble(known, NOW).reactive_rate == 5.0
+
+    made.recent_max = 77.0
+    assert assemble(known, NOW).reactive_rate == 77.0
+    assert assemble(known, NOW + timedelta(minutes=10, seconds=1)).reactive_rate == 5.0
+
+
 def test_without_a_forecast_what_came_of_late_is_taken_to_go_on() -> None:
     inputs = assemble(Known(workload(), [chain()], reactive_rate=42.0), NOW)
 

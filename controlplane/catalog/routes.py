@@ -23,6 +23,7 @@ from controlplane.catalog.moves import (
     to_undo,
 )
 from controlplane.catalog.paging import Page
+from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.catalog.switches import SwitchLog
 from controlplane.switching import holding
 from controlplane.switching.terms import USUAL, Terms
@@ -63,6 +64,7 @@ class RouteCatalog:
         self._store = store
         self._stamp = stamp
         self._log = SwitchLog(store)
+        self._profiles = ProfileCatalog(store)
 
     async def get(self, workload: str) -> chain_pb2.Route:
         """Answer where a workload's requests go.
@@ -191,13 +193,14 @@ class RouteCatalog:
         fleet = await surveys.fleet(self._store)
         users = await surveys.touched(self._store, losing(route.message, shares))
         old = await surveys.known_chains(self._store, chains_of(route.message))
+        profiles = await self._profiles.of_workload(wish.workload)
         need = holding.needed([each.message for each in targets], old, fleet, wish.terms.instances)
         return Move(
             wish.workload,
             route,
             shares,
             targets,
-            surveys.impact_of(wish.workload, targets, old, fleet, need, users),
+            surveys.impact_of(wish.workload, targets, old, fleet, need, users, profiles),
             rollback_of,
             wish.terms,
             holding.short(need, fleet),

@@ -13,6 +13,7 @@ from controlplane.catalog.users import Users, users_of
 from controlplane.switching import holding
 from controlplane.switching.holding import Fleet
 from controlplane.switching.impact import differences, drained
+from controlplane.switching.predicting import predict, write_prediction
 from enchain.chains import chains
 from enchain.chains.decision_names import PoolName
 from enchain.chains.errors import CallerError, MalformedError, NotFoundError, PreconditionError
@@ -20,7 +21,7 @@ from enchain.chains.names import ChainName, workload_name
 from enchain.state import keys
 from enchain.state.codec import decode
 from enchain.state.store import Store
-from enchain.v1 import chain_pb2, engine_pb2, pool_pb2
+from enchain.v1 import chain_pb2, engine_pb2, pool_pb2, profile_pb2
 
 
 async def fleet(store: Store) -> Fleet:
@@ -91,11 +92,12 @@ def impact_of(
     seen: Fleet,
     need: Mapping[PoolName, int],
     users: Users,
+    profiles: Sequence[profile_pb2.PerformanceProfile] = (),
 ) -> chain_pb2.SwitchImpact:
     """Put together what a move would do."""
     new = [document.message for document in targets]
     leaving = [chain for chain in old if chain.name not in {each.name for each in new}]
-    return chain_pb2.SwitchImpact(
+    impact = chain_pb2.SwitchImpact(
         operations_running=users.operations,
         resources_bound=users.resources,
         gaps=dict.fromkeys(gap for chain in new for gap in gaps(chain, seen.instances)),
@@ -105,3 +107,7 @@ def impact_of(
         launched=holding.launched(need, seen),
         drained=drained(leaving, new, seen, workload_name(workload)),
     )
+    if len(old) == len(new) == 1:
+        before, after = (predict(each[0], profiles, seen.engines) for each in (old, new))
+        write_prediction(impact, before, after)
+    return impact

@@ -26,13 +26,18 @@ from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
 from enchain.state import keys
 from enchain.state.codec import encode
-from enchain.state.store import Compare, Put, Store, Txn, absent, unchanged
+from enchain.state.store import Compare, Delete, Put, Store, Txn, absent, unchanged
 from enchain.v1 import operation_pb2, pool_pb2
 
 STEPS_MAX = 8
 """How far one switch goes before the next one has its turn: the length of the table."""
 
 METHOD = "carry out chain switches"
+
+KEPT = 200
+"""Records of switches that have ended, of each workload; the oldest go first."""
+
+PRUNED_AT_ONCE = 100
 
 _log = get_logger(__name__)
 _steps = meter(__name__).create_counter(
@@ -133,7 +138,17 @@ class SwitchRounds:
             name = Switch.State.Name(switch.state).removeprefix("STATE_")
             _log.info("switch goes on", switch=switch.name, state=name, found=switch.phases[-1].description)
             _steps.add(1, {"state": name})
+            if states.is_end(switch.state):
+                await self._prune(SwitchName.parse(switch.name).workload)
         return result.succeeded
+
+    async def _prune(self, workload: str) -> None:
+        """Delete the oldest records of a workload where there are too many; the newest are under way."""
+        items = [item async for item in scan(self._store, keys.switches_of(workload), keys_only=True)]
+        oldest = sorted(items, key=lambda item: item.create_revision)[: max(len(items) - KEPT, 0)]
+        if oldest:
+            gone = tuple(Delete(item.key) for item in oldest[:PRUNED_AT_ONCE])
+            await self._store.commit(Txn(success=gone))
 
     async def _demands_moved(self, switch: Switch) -> list[tuple[Compare, Put]]:
         """Move what the workload asks of pools on with its requests."""

@@ -17,6 +17,7 @@ from enchain.state.codec import decode, encode
 from enchain.v1 import (
     chain_pb2,
     engine_pb2,
+    pool_pb2,
     presence_pb2,
 )
 from tests.harness.controlplane import Plane, refusal
@@ -31,6 +32,7 @@ from tests.harness.site import (
     routed_to,
     switch,
 )
+from tests.harness.waiting import eventually
 
 
 async def test_a_switch_moves_the_route_and_leaves_a_record(saved: Plane) -> None:
@@ -80,6 +82,10 @@ async def test_a_dry_run_tells_whom_it_touches_and_moves_nothing(saved: Plane) -
     tried = await switch(saved, validate_only=True)
 
     assert (tried.impact.resources_bound, tried.impact.operations_running) == (2, 1)
+    assert list(tried.impact.operations) == ["tenants/default/operations/01J0000000000000000000000A"]
+    assert sorted(tried.impact.resources) == [f"tenants/default/resources/{name}" for name in ("r1", "r2")]
+    assert list(tried.impact.differences) == ["serve: serving 1.0 → files 1.0"]
+    assert not tried.impact.HasField("p95_after"), "nothing was measured"
     assert list(tried.impact.gaps) == [
         "configure: no instance of files 1.0",
         "serve: no instance of files 1.0",
@@ -95,6 +101,37 @@ async def test_resources_stay_bound_and_are_counted_in_the_record(saved: Plane) 
 
     assert made.impact.resources_bound == 1
     assert await saved.store.get(keys.resource("default", "r1")) == resource
+
+
+async def test_what_can_be_started_is_started_before_the_route_is_moved(led: Plane) -> None:
+    default = await routed_to(led)
+    launch = engine_pb2.Engine(launch=engine_pb2.Launch(process=["serve-files"]))
+    await led.engines.CreateEngine(engine_pb2.CreateEngineRequest(engine_id="files", engine=launch))
+    files = led.engines_started[0].instance
+    await led.unregister(files)
+
+    tried = await switch(led, validate_only=True)
+    made = await switch(led)
+    held = await eventually(lambda: holds_of(led, "files"))
+    during = await routed_to(led)
+    await led.register(files)
+    done = await ended(led, made.name)
+
+    assert made.state == chain_pb2.ChainSwitch.STATE_VALIDATING
+    assert [(each.engine, each.version, each.count) for each in tried.impact.launched] == [
+        ("files", "1.0", 1)
+    ]
+    assert held == {made.name: 1}
+    assert during == default
+    assert done.state == chain_pb2.ChainSwitch.STATE_DONE
+    assert await routed_to(led) == done.to.shares[0].chain
+    assert await holds_of(led, "files") == {}
+
+
+async def holds_of(plane: Plane, engine: str) -> dict[str, int]:
+    """Answer what switches ask of an engine's pool."""
+    item = await plane.store.get(keys.pool(engine, "1.0"))
+    return dict(decode(pool_pb2.Pool, item.value).holds) if item is not None else {}
 
 
 @pytest.mark.parametrize("gone", ["unregistered", "draining", "other version"])

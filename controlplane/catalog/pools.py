@@ -142,7 +142,11 @@ def _is_known(found: Found) -> bool:
 
 
 def _names(world: World) -> Iterable[PoolName]:
+    """Answer the pools that there are: with a record, instances, or a command of unknown version."""
     yield from world.pools
+    for engine, document in world.engines.items():
+        if document.launch.process and not current_version(world.pools, engine):
+            yield PoolName(engine, UNKNOWN_VERSION)
     for instances in world.instances.values():
         yield from (PoolName(each.engine, each.version) for each in instances)
 

@@ -20,6 +20,7 @@ from typing import Any, Self, TextIO
 
 from enchain.chains.errors import PreconditionError, UnavailableError
 from enchain.dev.plan import Layout, Planned, planned, shared_arguments
+from enchain.process.detached import Detached
 from enchain.process.parenthood import ending_with_parent
 from enchain.state.server import LocalEtcd
 
@@ -92,6 +93,7 @@ class Cluster:
         """
         self._lay_out()
         self._lock_data()
+        await self._end_launched()  # left by one that was killed; its etcd is gone
         self._told("starting etcd")
         await asyncio.gather(*(member.start() for member in self.members))
         for process in planned(self.layout):
@@ -110,6 +112,7 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, **process.environment},
                 start_new_session=True,
             )
         self.children[process.name] = Child(process, child, ready_file, log_file, {})
@@ -168,6 +171,7 @@ class Cluster:
                 with contextlib.suppress(ProcessLookupError):
                     child.process.send_signal(signal.SIGTERM)
             await asyncio.gather(*(self._until_ended(child) for child in ending))
+        await self._end_launched()
         await asyncio.gather(*(member.stop() for member in self.members))
         if self._lock is not None:
             self._lock.close()
@@ -217,6 +221,20 @@ class Cluster:
             reason="PROCESS_NOT_READY",
             remedy=f"Read {child.log_file}.",
         )
+
+    async def _end_launched(self) -> None:
+        """End the instances that the control plane has started: without etcd they could do nothing."""
+        if self._lock is None or self._lock.closed:
+            return  # the folder is another one's
+        launched = Detached(self.layout.launches)
+        for identifier in launched.running():
+            launched.terminate(identifier)
+        for _ in range(int(STOP_SECONDS / POLL_SECONDS)):
+            if not launched.running():
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        for identifier in launched.running():
+            launched.kill(identifier)
 
     async def _until_ended(self, child: Child) -> None:
         for _ in range(int(STOP_SECONDS / POLL_SECONDS)):

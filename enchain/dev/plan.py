@@ -4,7 +4,7 @@
 once it serves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,11 @@ class Layout:
         return self.data / "history.sqlite"
 
     @property
+    def launches(self) -> Path:
+        """Where the control plane keeps the instances that it starts by itself."""
+        return self.data / "launches"
+
+    @property
     def metrics(self) -> str:
         """Where engines send what services use up; empty where the control plane's port is not known yet."""
         if self.control.endswith(":0"):
@@ -95,12 +100,14 @@ class Planned:
         role: `controlplane`, `router`, or the engine's name.
         module: The Python module to run.
         arguments: Its arguments, the ready file and etcd left out.
+        environment: What it is told beside them.
     """
 
     name: str
     role: str
     module: str
     arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def planned(layout: Layout) -> list[Planned]:
@@ -117,6 +124,18 @@ def planned(layout: Layout) -> list[Planned]:
     for engine, count in layout.engines.items():
         answer.extend(_instance(layout, engine, number) for number in range(1, count + 1))
     return answer
+
+
+def _launched(layout: Layout) -> dict[str, str]:
+    """Say what instances are to be told that the control plane starts by itself: what ours are told."""
+    told = {
+        "CAPACITY": str(layout.capacity),
+        "LEASE_SECONDS": str(layout.lease_seconds),
+        "LOG_LEVEL": layout.log_level,
+        "OTLP": layout.otlp,
+        "OTLP_METRICS": layout.metrics,
+    }
+    return {f"ENCHAIN_LAUNCH_{name}": text for name, text in told.items() if text}
 
 
 def _lease(layout: Layout) -> tuple[str, ...]:

@@ -111,6 +111,16 @@ async def test_what_nobody_knows_is_not_found(plane: Plane) -> None:
     assert no_name.reason == "INVALID_NAME"
 
 
+async def test_an_engine_with_a_command_has_a_pool_before_anything_was_asked_of_it(plane: Plane) -> None:
+    await save(plane)
+
+    listed = await service(plane).ListPools(pool_pb2.ListPoolsRequest(parent="engines/tool"))
+
+    assert [(each.name, each.wanted, each.launchable) for each in listed.pools] == [
+        ("engines/tool/pools/-", 0, True)
+    ]
+
+
 async def test_versions_that_merely_have_instances_are_listed_page_by_page(plane: Plane) -> None:
     await save(plane)
     await known(plane)

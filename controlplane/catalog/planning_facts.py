@@ -5,7 +5,7 @@ nothing. A value that somebody put by hand and that cannot be read costs itself 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,6 +21,7 @@ from controlplane.demand.request_rate import RequestRateReader, Statistics
 from controlplane.planning.assembling import Known, Version
 from controlplane.planning.recent import reactive_rate
 from controlplane.switching.launch_states import Patience
+from controlplane.switching.pool_targets import why_not_launchable
 from controlplane.switching.pool_view import shown
 from enchain.chains.errors import EnchainError, MalformedError
 from enchain.chains.names import ChainName, SwitchName, workload_name
@@ -53,24 +54,40 @@ class Shared:
         engines: Documents by engine id.
         instances: What runs.
         pools: As they are shown, by engine and version.
+        routed: Workloads whose routes lead to a version.
+        bound: Versions that stand for resources and could not be started again.
         resources: How many there are, by workload name.
     """
 
     engines: Mapping[str, engine_pb2.Engine]
     instances: Sequence[engine_pb2.EngineInstance]
     pools: Mapping[Version, pool_pb2.Pool]
+    routed: Mapping[Version, Collection[str]]
+    bound: Collection[Version]
     resources: Mapping[str, int]
 
 
-async def shared(store: Store, now: datetime) -> Shared:
-    """Read what plans of all workloads rest on."""
+async def shared(store: Store, now: datetime, *, of_resources: bool = True) -> Shared:
+    """Read what plans of all workloads rest on.
+
+    Args:
+        store: What is read.
+        now: What time it is.
+        of_resources: Count resources too. There may be very many, and only forecasts of utilisation ask.
+    """
     seen = await read_world(store, Needs(store), now)
     world = seen.world
     return Shared(
         engines=world.engines,
         instances=await live(store),
         pools={(name.engine, name.version): shown(world, name, Patience()) for name in world.pools},
-        resources=await _resources(store),
+        routed={(name.engine, name.version): need.routes for name, need in world.needs.items()},
+        bound=[
+            (name.engine, name.version)
+            for name, need in world.needs.items()
+            if need.resources and why_not_launchable(name, world.engines.get(name.engine), world.pools)
+        ],
+        resources=await _resources(store) if of_resources else {},
     )
 
 
@@ -94,11 +111,18 @@ async def known_of(store: Store, workload: str, now: datetime, shared: Shared) -
         engines=shared.engines,
         instances=shared.instances,
         pools=shared.pools,
+        needed=_needed(shared, workload),
         forecasts=await _forecasts(store, workload),
         reactive_rate=await _reactive(store, workload, now),
         resources=shared.resources.get(workload_name(workload), 0),
         rejected=rejected_chains(await recommendations(store, workload), now),
     )
+
+
+def _needed(shared: Shared, workload: str) -> frozenset[Version]:
+    """Answer the versions that are kept whatever a workload takes: for others' routes, or for resources."""
+    others = (version for version, routes in shared.routed.items() if set(routes) - {workload})
+    return frozenset((*others, *shared.bound))
 
 
 async def recommendations(store: Store, workload: str) -> Sequence[Recommendation]:

@@ -122,7 +122,7 @@ class PlanningLoop:
         if not workloads:
             return
         names = [workload_id(workload.name) for workload in workloads]
-        common = await shared(store, now)
+        common = await shared(store, now, of_resources=any(each.demand.unit for each in workloads))
         inputs = [assemble(await known_of(store, name, now, common), now) for name in names]
         plans = plan_together([problem_of(each) for each in inputs])
         for workload, name, each, planned in zip(workloads, names, inputs, plans, strict=True):

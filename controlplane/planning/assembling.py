@@ -54,6 +54,7 @@ class Known:
         engines: Documents by engine id.
         instances: What runs.
         pools: By engine and version.
+        needed: Versions that are needed, whatever this workload takes, so that one instance is kept at least.
         forecasts: By signal, on the finest grid there is.
         reactive_rate: The most provisions an hour of the last half hour.
         resources: How many of it there are.
@@ -68,6 +69,7 @@ class Known:
     engines: Mapping[str, engine_pb2.Engine] = field(default_factory=dict)
     instances: Sequence[engine_pb2.EngineInstance] = ()
     pools: Mapping[Version, pool_pb2.Pool] = field(default_factory=dict)
+    needed: Collection[Version] = ()
     forecasts: Mapping[str, forecast_pb2.Forecast] = field(default_factory=dict)
     reactive_rate: float = 0.0
     resources: int = 0
@@ -254,7 +256,7 @@ def _facts(version: Version, known: Known) -> recommendation_pb2.EngineFacts:
             default=0.0,
         ),
         other_load=[round(others * max(1, capacity), 6)] if others else [],
-        floor=pool.floor,
+        floor=int(version in known.needed),
     )
 
 

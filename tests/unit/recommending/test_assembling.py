@@ -137,6 +137,11 @@ def test_what_other_workloads_ask_of_a_pool_is_load_on_it() -> None:
     assert inputs.currency_code == "EUR"
 
 
+def test_what_others_need_is_kept_whatever_is_planned() -> None:
+    assert assemble(Known(workload(), [chain()], needed={("ansible", "2")}), NOW).engines[0].floor == 1
+    assert assemble(Known(workload(), [chain()], needed={("ansible", "1")}), NOW).engines[0].floor == 0
+
+
 def test_the_chain_in_force_is_the_one_with_the_most_buckets() -> None:
     shares = [
         chain_pb2.RouteShare(chain=CHAIN, start=0, end=3000),

@@ -20,6 +20,8 @@ from controlplane.catalog.recommendation_rules import (
     APPROVED,
     EXPIRED,
     FAILED,
+    OPEN,
+    SUPERSEDED,
     Recommendation,
     State,
     expired,
@@ -109,10 +111,14 @@ class PlanningLoop:
         await self._plan(store, [each for each in workloads if each.planning.mode in PLANNED_MODES])
 
     async def _tend(self, store: Store, workload: workload_pb2.Workload) -> None:
-        """Let what waited too long expire, and carry out what was approved."""
-        for each in await recommendations(store, workload_id(workload.name)):
+        """Let what waited too long expire, and what was overtaken; carry out what was approved."""
+        newest_first = await recommendations(store, workload_id(workload.name))
+        for place, each in enumerate(newest_first):
             if expired(each, self._clock.now()):
                 await self._move(store, each, EXPIRED, "nobody decided in time")
+            elif each.state == OPEN and place:
+                # Two replicas that plan at once see nothing of each other, and both leave one open.
+                await self._move(store, each, SUPERSEDED, "")
             elif each.state == APPROVED:
                 await self._carry_out(store, workload, each)
 

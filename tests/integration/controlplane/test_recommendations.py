@@ -317,7 +317,9 @@ async def test_one_that_nobody_decides_on_expires(dear: Plane) -> None:
     assert states[made.name] == EXPIRED
 
 
-async def test_two_replicas_that_plan_at_once_leave_one_open(dear: Plane) -> None:
+async def test_of_several_that_were_made_at_once_one_is_left_open(dear: Plane) -> None:
     await asyncio.gather(*(generate(dear) for _ in range(4)))
+
+    await loop().round(dear.store)
 
     assert [each.state for each in await every(dear)].count(OPEN) == 1

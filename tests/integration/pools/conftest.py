@@ -30,13 +30,13 @@ class Machine:
         self._folder = folder
         self._leaders: list[Leader] = []
 
-    def lead(self) -> Leader:
-        """Begin a term of a leader in this process."""
+    def lead(self, **environment: str) -> Leader:
+        """Begin a term of a leader in this process, with more in its environment."""
         given = Surroundings(
             self._folder / "scopes",
             self._folder / "artifacts",
             self.etcd,
-            {**os.environ, "ENCHAIN_LAUNCH_LEASE_SECONDS": "3"},
+            {**os.environ, "ENCHAIN_LAUNCH_LEASE_SECONDS": "3", **environment},
         )
         leader = Leader(self.store, ProcessLauncher(self._folder / "launches", given))
         leader.start()

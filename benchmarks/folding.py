@@ -19,6 +19,7 @@ from ulid import ULID
 from controlplane.demand.request_rate import RequestRateReader
 from controlplane.loops.outbox import OutboxLoop
 from controlplane.profiles.reader import ProfileReader
+from controlplane.switching.evidence import SwitchEvidenceReader
 from enchain.process.clock import ManualClock
 from enchain.state import keys
 from enchain.state.codec import encode
@@ -81,7 +82,7 @@ async def measure(workloads: int, count: int) -> float:
     random = Random(workloads)
     store = MemoryStore()
     clock = ManualClock(START + timedelta(days=10))
-    loop = OutboxLoop((RequestRateReader(), ProfileReader()), clock=clock, rng=random)
+    loop = OutboxLoop((RequestRateReader(), ProfileReader(), SwitchEvidenceReader()), clock=clock, rng=random)
     # Statistics that hold days already are as large as they become.
     warm = [entry(n, n % workloads, 96 * n / WARM_ENTRIES, random) for n in range(WARM_ENTRIES)]
     await fill(store, warm)

@@ -102,11 +102,6 @@ class ProfileCatalog:
         return found
 
 
-async def profiles_of(store: Store, workload: str) -> Profiles:
-    """Answer all profiles of a workload by name. Who asks often keeps a `ProfileCatalog` instead."""
-    return await ProfileCatalog(store).of_workload(workload)
-
-
 def _engine_of(key: str) -> str:
     name = PerformanceProfileName.of_subject(key.removeprefix(keys.PROFILES))
     return name.engine if name is not None else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.catalog.profiles import ProfileCatalog, profiles_of
+from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.demand.request_rate import RequestRateReader
 from controlplane.loops.election import Election
 from controlplane.loops.outbox import OutboxLoop
@@ -120,7 +120,7 @@ async def test_all_profiles_of_a_workload_are_read_at_once_and_anew_once_they_ha
 
     assert [each.provision.count for each in first] == [50, 40]
     assert [each.provision.count for each in again] == [51, 40]
-    assert list(again) == list(await profiles_of(measured.store, "site"))
+    assert list(again) == list(await ProfileCatalog(measured.store).of_workload("site"))
 
 
 async def test_statistics_that_cannot_be_read_hide_no_others(measured: Plane) -> None:

@@ -42,7 +42,8 @@ class Rows:
         promised: Shape (n,): seconds; 0 where nothing is promised.
         wait_price: Shape (n,): of an hour of waiting.
         service: Shape (CELLS + 1, n): by when provisions are done that never wait, up to the promise.
-        overdue: Shape (n, len(DECAYS)): how likely a wait of such a rate makes a provision too slow.
+        overdue: Shape (w, n, len(DECAYS)): how likely one wait of such a rate makes a provision too slow, two
+            of them, and so on up to the most calls that go to one pool.
         miss_price: Shape (n,): of a provision that would have succeeded in time.
     """
 
@@ -85,10 +86,11 @@ def arrays_of(rows: Sequence[Row]) -> Rows:
     promised = np.array([row.problem.promise.p95_seconds for row in rows])
     counts = np.array([len(row.known) for row in rows], dtype=np.float64)
     service = sums_below(shapes, counts, np.where(promised > 0, promised, 1.0), CELLS)
+    calls = np.stack([(visits == pool).sum(axis=1) for pool in range(wide)], axis=1)
     return Rows(
         rows=tuple(rows),
         visits=visits,
-        calls=np.stack([(visits == pool).sum(axis=1) for pool in range(wide)], axis=1),
+        calls=calls,
         shapes=shapes,
         used=whole[4] > 0,
         places=whole[0],
@@ -102,7 +104,7 @@ def arrays_of(rows: Sequence[Row]) -> Rows:
         promised=promised,
         wait_price=np.array([row.problem.promise.wait_price_per_hour for row in rows]),
         service=service,
-        overdue=np.where(promised[:, None] > 0, overdue_by(service), 0.0),
+        overdue=np.where(promised[:, None] > 0, overdue_by(service, int(calls.max(initial=1))), 0.0),
         miss_price=np.array([row.problem.promise.miss_price * row.success for row in rows]),
     )
 

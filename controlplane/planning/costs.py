@@ -47,7 +47,7 @@ def expected(rows: Rows, moments: Moments, sizes: IntArray) -> Expected:
     missing = (1.0 - success * (1.0 - late(rows, every, found))).reshape(rates.shape)
     # What queues cannot carry waits until half the part is over, on average, and counts as missed besides.
     spans = [one.problem.demand.step_seconds * width(one.problem.demand) for one in rows.rows]
-    seconds = (found.mean_seconds * rows.calls[every.row]).sum(axis=1)
+    seconds = (found.mean_seconds * rows.calls[every.row]).sum(axis=1) * found.carried
     seconds += (1.0 - found.carried) * np.array(spans)[every.row] / 2
     share = _shares(rows, moments)
     rate = np.bincount(row, rates @ weights * share)

@@ -86,19 +86,27 @@ DECAYS = np.geomspace(1e-3, 1e5, 65)
 """Rates of a wait by the promised time, for which `overdue_by` is tabulated."""
 
 
-def overdue_by(service: FloatArray) -> FloatArray:
-    """Answer how likely an exponential wait makes a provision too slow that is not so without it.
+def overdue_by(service: FloatArray, waits: int) -> FloatArray:
+    """Answer how likely so many exponential waits make a provision too slow that is not so without them.
 
     Args:
         service: Shape (cells + 1, n): by when provisions are done that never wait, up to the promise.
+        waits: How many there are at most.
 
     Returns:
-        Shape (n, len(DECAYS)): for a wait of such a rate, counted in promised times.
+        Shape (waits, n, len(DECAYS)): for one wait of such a rate by the promised time, for two, and so on.
     """
     cells = len(service) - 1
-    left = 1.0 - (np.arange(cells) + 0.5) / cells
-    found: FloatArray = np.diff(service, axis=0).T @ np.exp(-np.outer(left, DECAYS))
-    return found
+    left = np.outer(1.0 - (np.arange(cells) + 0.5) / cells, DECAYS)
+    mass = np.diff(service, axis=0).T
+    term = np.exp(-left)
+    tail = term.copy()
+    found = [mass @ tail]
+    for count in range(1, waits):
+        term = term * left / count
+        tail = tail + term
+        found.append(mass @ tail)
+    return np.stack(found)
 
 
 def sums_below(shapes: FloatArray, counts: FloatArray, until: FloatArray, cells: int) -> FloatArray:

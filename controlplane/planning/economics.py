@@ -110,20 +110,55 @@ def _lost(rows: Rows, pairs: _Pairs, sizes: IntArray) -> tuple[FloatArray, Float
     free = np.maximum(servers - load, _TINY)
     own_wait, other_wait = pairs.own_left[:, None] / free, pairs.other_left[:, None] / free
     seconds = chance * (share * own_wait + (1 - share) * other_wait)
-    slow = chance * (share * _slow(rows, pairs, own_wait) + (1 - share) * _slow(rows, pairs, other_wait))
-    slow = np.minimum(slow * pairs.calls[:, None], 1.0)
+    slow = _slow(rows, pairs, chance, share, own_wait, other_wait)
     missed = 1.0 - carried * (1.0 - slow)
     money = missed * rows.miss_price[pairs.row][:, None]
-    money += seconds * pairs.calls[:, None] * (rows.wait_price[pairs.row] / 3600)[:, None]
+    money += carried * seconds * pairs.calls[:, None] * (rows.wait_price[pairs.row] / 3600)[:, None]
     return (pairs.rates * money) @ stratum_weights(), chance.max(axis=1, initial=0.0)
 
 
-def _slow(rows: Rows, pairs: _Pairs, wait: FloatArray) -> FloatArray:
-    """Answer how likely an exponential wait of such a mean makes a provision too slow, shape (k, s)."""
+def _slow(
+    rows: Rows,
+    pairs: _Pairs,
+    chance: FloatArray,
+    share: FloatArray,
+    own_wait: FloatArray,
+    other_wait: FloatArray,
+) -> FloatArray:
+    """Answer how likely the waits in a pool make a provision too slow, shape (k, s).
+
+    Of the calls that go to the pool none, one or more wait; all that do are taken to wait behind alike work.
+    """
+    slow = np.zeros(chance.shape)
+    own_place, other_place = _place(rows, pairs, own_wait), _place(rows, pairs, other_wait)
+    for waits in range(1, int(pairs.calls.max(initial=0)) + 1):
+        some = np.flatnonzero(pairs.calls >= waits)
+        calls = pairs.calls[some][:, None]
+        likely = _binomial(calls, waits) * chance[some] ** waits * (1 - chance[some]) ** (calls - waits)
+        table, row = rows.overdue[waits - 1], pairs.row[some][:, None]
+        own = _between(table, row, own_place[some])
+        other = _between(table, row, other_place[some])
+        slow[some] += likely * (share[some] * own + (1 - share[some]) * other)
+    return slow
+
+
+def _place(rows: Rows, pairs: _Pairs, wait: FloatArray) -> FloatArray:
+    """Answer where the rate of an exponential wait stands among `DECAYS`."""
     decay = np.log(np.maximum(rows.promised[pairs.row][:, None], _TINY) / np.maximum(wait, _TINY))
-    place = np.clip((decay - _LOGS[0]) / (_LOGS[1] - _LOGS[0]), 0.0, len(_LOGS) - 1.000001)
+    place: FloatArray = np.clip((decay - _LOGS[0]) / (_LOGS[1] - _LOGS[0]), 0.0, len(_LOGS) - 1.000001)
+    return place
+
+
+def _between(table: FloatArray, row: IntArray, place: FloatArray) -> FloatArray:
     low = place.astype(np.int64)
     part = place - low
-    row = pairs.row[:, None]
-    found: FloatArray = rows.overdue[row, low] * (1 - part) + rows.overdue[row, low + 1] * part
+    found: FloatArray = table[row, low] * (1 - part) + table[row, low + 1] * part
     return found
+
+
+def _binomial(calls: IntArray, waits: int) -> FloatArray:
+    """Answer in how many ways so many of the calls wait."""
+    ways = np.ones(calls.shape)
+    for one in range(waits):
+        ways *= (calls - one) / (one + 1)
+    return ways

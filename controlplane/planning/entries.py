@@ -15,6 +15,9 @@ from controlplane.planning.rules import SATURATED
 
 _CHUNK = 8192
 
+_NEVER = 1e-6
+"""Waits as unlikely as that make nothing late."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entries:
@@ -104,8 +107,9 @@ def queues(rows: Rows, entries: Entries, sizes: IntArray) -> Queues:
 
 def late(rows: Rows, entries: Entries, found: Queues) -> FloatArray:
     """Answer the share of provisions, of those that succeed, that are too slow or not carried at all."""
-    slow = np.zeros(len(entries.row))
-    judged = np.flatnonzero(rows.promised[entries.row] > 0)
+    row = entries.row
+    slow = np.where(rows.promised[row] > 0, 1.0 - rows.service[-1, row], 0.0)
+    judged = np.flatnonzero((rows.promised[row] > 0) & (found.chance.sum(axis=1) > _NEVER))
     for start in range(0, len(judged), _CHUNK):
         part = judged[start : start + _CHUNK]
         slow[part] = 1.0 - reached(rows, entries, found, part)[-1]

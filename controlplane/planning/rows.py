@@ -170,7 +170,10 @@ def _known(call: Call, capacity: int) -> Known:
 
 
 def _figures(known: Sequence[Known], visits: Sequence[int], pool: int) -> Figures:
-    own = [call for call, goes_to in zip(known, visits, strict=True) if goes_to == pool]
-    load = sum(call.load for call in own)
-    left = sum(call.load * call.left for call in own) / load
-    return Figures(min(call.places for call in own), load, left)
+    places, load, left = 0, 0.0, 0.0
+    for call, goes_to in zip(known, visits, strict=True):
+        if goes_to == pool:
+            places = min(places, call.places) if places else call.places
+            load += call.load
+            left += call.load * call.left
+    return Figures(places, load, left / load)

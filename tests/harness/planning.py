@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from controlplane.planning.arrays import BoolArray, Rows
+from controlplane.planning.demand import stratum_weights
 from controlplane.planning.economics import economic
 from controlplane.planning.entries import Entries, late, queues
 from controlplane.planning.problem import (
@@ -174,3 +175,35 @@ def _working(rows: Rows, entries: Entries, e: int) -> list[int]:
             size += 1
         found.append(size)
     return found
+
+
+def expected_excess(rows: Rows, entries: Entries, e: int, sizes: IntArray, reach: int) -> float:
+    """Answer by which share sizes are expected to cost more than the best that trying every size finds.
+
+    Sizes must keep the promise at the planned rate and have enough places for the work; what they cost is
+    their instances, and the misses and the waiting that are expected over the distribution of demand.
+    """
+    row = int(entries.row[e])
+    least = _working(rows, entries, e)
+    most = rows.most[row].tolist()
+    high = [min(size + reach, bound) for size, bound in zip(sizes.tolist(), most, strict=True)]
+    high = [
+        max(small, large) if used else small
+        for small, large, used in zip(least, high, rows.used[row], strict=True)
+    ]
+    every = np.array(list(every_size(least, high)))
+    many = entries.pick(np.full(len(every), e))
+    spread = many.spread()
+    weights = stratum_weights()
+    found = queues(rows, spread, np.repeat(every, len(weights), axis=0))
+    seconds = (found.mean_seconds * rows.calls[row]).sum(axis=1) * found.carried
+    seconds = seconds.reshape(-1, len(weights))
+    lost = late(rows, spread, found).reshape(-1, len(weights)) * rows.miss_price[row]
+    lost += seconds * rows.wait_price[row] / 3600
+    cost = every @ rows.price[row] + (many.strata * lost) @ weights
+    kept = np.ones(len(every), dtype=bool)
+    if rows.promised[row] > 0:
+        kept = late(rows, many, queues(rows, many, every)) <= SLOW_SHARE
+    own = float(cost[(every == sizes).all(axis=1)][0])
+    best = float(cost[kept].min())
+    return (own - best) / max(best, 0.01)

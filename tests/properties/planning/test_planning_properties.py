@@ -20,7 +20,7 @@ from controlplane.planning.rows import bounds_of, rows_of
 from controlplane.planning.search import Order
 from controlplane.planning.sizing import sized
 from controlplane.planning.views import View
-from tests.harness.planning import by_brute_force, problems
+from tests.harness.planning import by_brute_force, expected_excess, problems
 
 # No deadline: how long an example takes says something of the machine, and nothing of the code.
 EVERY = settings(
@@ -61,6 +61,19 @@ def test_where_no_size_is_found_trying_every_size_finds_none(problem: Problem) -
 
     for e in np.flatnonzero(~found.kept & ~found.short.any(axis=1)).tolist():
         assert by_brute_force(rows, entries, e, REACH) is None
+
+
+@EVERY
+@given(problems())
+def test_no_size_costs_much_more_than_the_best_in_expectation(problem: Problem) -> None:
+    # The lower bounds look at each pool by itself: what pools do to each other is not in them.
+    rows = arrays_of(rows_of([problem], View.CAUTIOUS))
+    moments = moments_of(rows)
+    found = sized(rows, moments.entries)
+
+    for e in moments.every_part().tolist():
+        if found.kept[e] and (found.sizes[e] - rows.least[moments.entries.row[e]]).max() <= REACH:
+            assert -1e-9 <= expected_excess(rows, moments.entries, e, found.sizes[e], 4) < 0.1
 
 
 @EVERY

@@ -77,12 +77,13 @@ def pool_name_of(key: str) -> PoolName | None:
 async def _pools(store: Store, engine: str, revisions: dict[str, int]) -> dict[PoolName, pool_pb2.Pool]:
     found = {}
     items = [item async for item in scan(store, keys.pools_of(engine) if engine else keys.POOLS)]
+    # Also of what cannot be read, so that it can be written anew.
+    revisions |= {item.key: item.mod_revision for item in items}
     for document in readable(pool_pb2.Pool, items):
         name = pool_name_of(document.key)
         if name is not None:
             document.message.name = str(name)
             found[name] = document.message
-            revisions[document.key] = document.mod_revision
     return found
 
 

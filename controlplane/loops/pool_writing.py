@@ -16,7 +16,7 @@ from controlplane.switching.launch_states import READY, STARTING, Patience
 from controlplane.switching.pool_learning import learned_pool
 from controlplane.switching.pool_world import Learned, Plan, launch_id, named
 from enchain.chains.decision_names import UNKNOWN_VERSION, LaunchName, PoolName
-from enchain.chains.errors import UnsettledError
+from enchain.chains.errors import MalformedError, UnsettledError
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
 from enchain.state import keys
@@ -115,8 +115,10 @@ class PoolWriter:
         key = keys.starts(launch.engine, launch.version)
         item = await self.store.get(key)
         known = starts.empty(launch.engine, launch.version)
-        if item is not None:
-            known = decode(StartStatistics, item.value, key=key)
+        try:
+            known = known if item is None else decode(StartStatistics, item.value, key=key)
+        except MalformedError as error:
+            _log.warning("what was learned of starts is begun anew", key=key, fault=error.message)
         at = ready.ToDatetime(self.began.tzinfo)
         folded = starts.fold(known, max((at - created).total_seconds(), 0.0), at)
         return [unchanged(key, item.mod_revision if item else 0)], [write(key, folded)]

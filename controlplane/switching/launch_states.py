@@ -112,8 +112,8 @@ def advance(state: State, following: State) -> State:
 
 def judge(launch: Launching, sight: Sight, now: datetime, patience: Patience) -> Launching:
     """Answer the launch as it is now; equal to what it was where nothing has happened."""
-    if launch.state in FINAL:
-        return launch
+    if launch.state not in _JUDGES:
+        return launch  # it is over, or was put by hand without a state
     judged = _JUDGES[launch.state](launch, sight, now, patience)
     if sight.place and judged.place != sight.place:
         judged = _copy(judged)

@@ -105,18 +105,20 @@ def wanted(name: PoolName, pools: Pools, engine: Engine | None, need: Need = NOB
     pool = pools.get(name, Pool())
     least, most = bounds(name, engine, pools)
     floor, floor_reason = _floor(name, pools, engine, need)
-    if pool.pinned:
-        count = min(max(pool.target, least), most)
-        problem = f"pinned at {count}, and {floor_reason}" if floor > count else ""
-        return Wanted(count, pool.reason or "pinned", floor, floor_reason, problem)
     asked = [
-        (pool.target, pool.reason or "the target that was set"),
         (_demanded(pool), f"demand of {_some(sorted(pool.demands))}"),
         _held(pool),
         (floor, floor_reason),
         (least, f"the engine's pool.min is {least}"),
     ]
-    count, reason = max(asked, key=lambda each: each[0])
+    most_asked, for_what = max(asked, key=lambda each: each[0])
+    if pool.pinned:
+        count = min(max(pool.target, least), most)
+        more = f"pinned at {count}, and {most_asked} are asked for: {for_what}" if most_asked > count else ""
+        return Wanted(count, pool.reason or "pinned", floor, floor_reason, more)
+    count, reason = pool.target, pool.reason or "the target that was set"
+    if most_asked > count:
+        count, reason = most_asked, for_what
     if count > most:
         return Wanted(most, reason, floor, floor_reason, f"{count} are asked for, and pool.max is {most}")
     return Wanted(count, reason if count else "", floor, floor_reason)
@@ -124,7 +126,7 @@ def wanted(name: PoolName, pools: Pools, engine: Engine | None, need: Need = NOB
 
 def _demanded(pool: Pool) -> int:
     """Demands are real numbers that were added up; a rounding error asks for no instance more."""
-    return math.ceil(sum(pool.demands.values()) - 1e-9)
+    return math.ceil(sum(each for each in pool.demands.values() if math.isfinite(each)) - 1e-9)
 
 
 def _held(pool: Pool) -> tuple[int, str]:

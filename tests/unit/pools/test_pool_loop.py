@@ -247,6 +247,30 @@ def _current() -> Pool:
     return record
 
 
+async def test_what_was_put_by_hand_and_cannot_be_read_stops_nothing(hall: Hall) -> None:
+    await save_engine(hall.store, ["tool-server"], least=1)
+    broken = (
+        "pools/tool/1.0",
+        "pools/tool/a b",
+        "launches/tool/no-ulid",
+        "launches/tool/01HZZZZZZZZZZZZZZZZZZZZZZZ",
+    )
+    await put(hall.store, [Put(f"{keys.DECISIONS}{each}", b'{"version": 7') for each in broken])
+    await put(hall.store, [Put(keys.launch("tool", "01HYYYYYYYYYYYYYYYYYYYYYYY"), b'{"attempts": 2}')])
+    await put(hall.store, [Put(keys.starts("tool", "1.0"), b"[]"), Put(keys.engine("odd"), b"7")])
+    hall.lead()
+
+    async def come() -> bool:
+        hall.leader.check()
+        hall.clock.advance(0.5)
+        item = await hall.store.get(keys.starts("tool", "1.0"))
+        assert item is not None
+        return item.value != b"[]" and decode(StartStatistics, item.value).count == 1
+
+    await eventually(come)
+    assert len(hall.place.places.started) == 1
+
+
 async def test_a_version_that_an_operation_needs_is_started_on_demand(hall: Hall) -> None:
     await save_engine(hall.store, ["tool-server"])
     chain = Chain(steps=[ChainStep(steps=["serve"], engine="tool", version="1.0")])

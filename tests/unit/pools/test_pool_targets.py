@@ -24,6 +24,10 @@ WISHES: dict[str, tuple[Pool, Engine | None, Need, int, str]] = {
     "a rounding error is no demand": (
         pool(target=1, demands={"a": 0.1, "b": 0.9 + 1e-12}), engine(), Need(), 1, "the target that was set",
     ),
+    "what is no number is no demand": (
+        pool(target=1, demands={"a": float("nan"), "b": float("inf")}), engine(), Need(), 1,
+        "the target that was set",
+    ),
     "the largest hold lifts it": (
         pool(target=1, holds={"s1": 2, "s2": 4}), engine(), Need(), 4, "held for s2",
     ),
@@ -62,7 +66,10 @@ def test_what_a_pin_and_a_bound_cost_is_said() -> None:
     pinned = wanted(V1, {V1: pool(target=0, pinned=True)}, engine(), Need(routes=("site", "shop")))
     cut = wanted(V1, {V1: pool(target=1, holds={"s": 7})}, engine(most=5))
 
-    assert pinned.problem == "pinned at 0, and routes of site, shop lead to it"
+    held = wanted(V1, {V1: pool(target=1, pinned=True, holds={"s": 3})}, engine())
+
+    assert pinned.problem == "pinned at 0, and 1 are asked for: routes of site, shop lead to it"
+    assert held.problem == "pinned at 1, and 3 are asked for: held for s"
     assert cut.problem == "7 are asked for, and pool.max is 5"
 
 

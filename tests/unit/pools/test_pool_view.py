@@ -72,4 +72,4 @@ def test_a_pin_shows() -> None:
     told = view(world(pools=[pool(target=0, pinned=True)], document=engine(), needs={V1: Need(operations=2)}))
 
     assert line(told)[1] == "0 (pinned)"
-    assert told.problem == "pinned at 0, and 2 running operations need it"
+    assert told.problem == "pinned at 0, and 1 are asked for: 2 running operations need it"

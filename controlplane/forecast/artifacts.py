@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.forecast.features.candidates import NAMES
+from controlplane.forecast.features.compression import NAME as SCALE
 from controlplane.forecast.features.inputs import CHANNELS, ENCODED, FEATURES
 from controlplane.forecast.quantiles import LEVELS
 from controlplane.forecast.series import Window
@@ -68,7 +69,7 @@ class Artifact:
 
 def feature_digest() -> str:
     """Answer a digest of names and order of all inputs and outputs: a model reads those it learned on."""
-    said = json.dumps([NAMES, FEATURES, CHANNELS, ENCODED, LEVELS.tolist()])
+    said = json.dumps([NAMES, FEATURES, CHANNELS, ENCODED, LEVELS.tolist(), SCALE])
     return _sha256(said.encode())
 
 

@@ -5,17 +5,19 @@ cannot be pickled; `saved` writes and reads it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from controlplane.forecast.features.compression import Scale, scale_of
 from controlplane.forecast.features.track import Track
 from controlplane.forecast.gaps import known
 from controlplane.forecast.lstm.examples import Examples, joined, of_window
-from controlplane.forecast.lstm.ridges import Ridges
+from controlplane.forecast.lstm.ridges import Ridges, whole_days
 from controlplane.forecast.lstm.settings import Settings
 from controlplane.forecast.lstm.training import Trained, train
+from controlplane.forecast.models.ridge import recent
 from controlplane.forecast.port import Told, silent
 from controlplane.forecast.quantiles import LEVELS, bounded, ordered
 from controlplane.forecast.series import FloatArray, Series, Window
@@ -56,21 +58,23 @@ class FittedLstm:
         asked = [place for place, window in enumerate(windows) if known(window.series) >= NEEDS]
         if not self.networks or not asked:
             return answers
-        parts = [self._newest(windows[place], horizon) for place in asked]
+        scales = [_scale(windows[place].series) for place in asked]
+        seen = [_seen(windows[place], scale) for place, scale in zip(asked, scales, strict=True)]
+        parts = [self._newest(window, horizon) for window in seen]
         quantiles = self._quantiles(joined(parts, horizon))
-        for place, told in zip(asked, quantiles, strict=True):
+        for place, scale, told in zip(asked, scales, quantiles, strict=True):
             if np.isfinite(told).all():
-                answers[place] = bounded(ordered(told), 0.0, _upper(windows[place].series))
+                answers[place] = bounded(ordered(scale.back(told)), 0.0, _upper(windows[place].series))
         return answers
 
     def _newest(self, window: Window, horizon: int) -> Examples:
-        """Answer the one stretch that begins at a window's end."""
+        """Answer the one stretch that begins at the end of a window on its scale."""
         track = Track.of(window.series)
         said = self.ridges.said(window.series, track, horizon) if self.settings.ridge else None
         return of_window(window, track, np.array([len(window.series) - 1], dtype=np.int64), horizon, said)
 
     def _quantiles(self, examples: Examples) -> FloatArray:
-        """Answer the networks' mean, shape (n, horizon, levels), in the units of the series."""
+        """Answer the networks' mean, shape (n, horizon, levels), on the scales of the series."""
         outputs = [
             np.mean([_predicted(network, examples, first) for network in self.networks], axis=0)
             for first in range(0, len(examples), BATCH)
@@ -91,15 +95,25 @@ class Lstm:
         step = windows[0].series.step_seconds if windows else 0
         settings = self.settings.on(step)
         seeds = np.random.SeedSequence(seed).generate_state(self.settings.seeds)
+        seen = [_seen(window, _scale(window.series)) for window in windows]
         trained = []
         for place, each in enumerate(seeds):
 
             def part(share: float, activity: str, place: int = place) -> None:
                 told((place + share) / len(seeds), f"network {place + 1} of {len(seeds)}: {activity}")
 
-            made = train(windows, horizon, int(each), settings, part)
+            made = train(seen, horizon, int(each), settings, part)
             trained += [made] if made else []
         return FittedLstm(settings, tuple(made.network for made in trained), step, horizon, tuple(trained))
+
+
+def _scale(series: Series) -> Scale:
+    """Answer the scale that a series is seen on, the same for a day as its ridge is."""
+    return scale_of(whole_days(recent(series)))
+
+
+def _seen(window: Window, scale: Scale) -> Window:
+    return replace(window, series=scale.series(window.series))
 
 
 def _predicted(network: Any, examples: Examples, first: int) -> FloatArray:

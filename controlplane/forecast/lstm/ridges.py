@@ -100,7 +100,7 @@ class Ridges:
 
     def said(self, series: Series, track: Track, horizon: int) -> Said | None:
         """Answer what the ridge says from the end of a series; None where it is too short for one."""
-        learned = self._learned(_whole_days(recent(series)), horizon)
+        learned = self._learned(whole_days(recent(series)), horizon)
         if learned is None:
             return None
         return say(learned, track, np.array([len(series) - 1], dtype=np.int64), horizon)
@@ -117,7 +117,7 @@ class Ridges:
         return self._kept[key]
 
 
-def _whole_days(series: Series) -> Series:
+def whole_days(series: Series) -> Series:
     """Cut a series where its own day begins, at both ends.
 
     Each series has another time of the day for that, so that not all ridges are learned at once.

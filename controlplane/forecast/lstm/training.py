@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from controlplane.forecast.features.compression import multiplied
 from controlplane.forecast.features.inputs import COVARIATES
 from controlplane.forecast.features.sampling import eligible
 from controlplane.forecast.features.track import Track
@@ -68,7 +69,7 @@ def train(
     """Train one network; None where there is nothing to learn from.
 
     Args:
-        windows: All of one grid.
+        windows: All of one grid, on their scales.
         horizon: Steps ahead.
         seed: All randomness comes from it.
         settings: The network and its training.
@@ -86,7 +87,7 @@ def train(
     if not len(learned):
         return None
     weights, held_weights = _weights(parts, settings)
-    learned = with_events(learned, settings, rng)
+    learned = with_events(learned, settings, rng, windows[0].series.step_seconds)
     made = network(settings, WIDTH)
     batches = math.ceil(len(learned) / settings.batch)
     made.compile(
@@ -214,7 +215,9 @@ def _share(source: HeldOut, sources: Sequence[HeldOut], settings: Settings) -> f
     return (1 - settings.cold_share) * len(source.origins) / sum(len(each.origins) for each in sources)
 
 
-def with_events(learned: Examples, settings: Settings, rng: np.random.Generator) -> Examples:
+def with_events(
+    learned: Examples, settings: Settings, rng: np.random.Generator, step_seconds: int
+) -> Examples:
     """Make events up, so that their covariate means something however few real ones there were.
 
     A stretch of the horizon is multiplied, and the covariate says by about how much. Some stretches lose all
@@ -227,7 +230,7 @@ def with_events(learned: Examples, settings: Settings, rng: np.random.Generator)
         first = int(rng.integers(0, horizon))
         stop = first + int(rng.integers(2, horizon + 1))
         uplift = rng.normal(0.5, 0.5)
-        wanted[place, first:stop] *= math.exp(uplift)
+        wanted[place, first:stop] = multiplied(wanted[place, first:stop], math.exp(uplift), step_seconds)
         ahead[place, first:stop, column] = uplift + rng.normal(0.0, 0.1)
     hidden = rng.random(count) < settings.event_dropout
     for name in COVARIATES:

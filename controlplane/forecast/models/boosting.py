@@ -12,6 +12,7 @@ import lightgbm
 import numpy as np
 
 from controlplane.forecast.features.candidates import candidates
+from controlplane.forecast.features.compression import Scale, scale_of
 from controlplane.forecast.features.covariates import covariates
 from controlplane.forecast.features.track import Track
 from controlplane.forecast.models.boosting_rows import Placed, cold, inputs, joined, rows_of, warm
@@ -67,27 +68,31 @@ class FittedBoosting:
         if not self.boosters or not asked:
             return answers
         prepared = [self._prepare(windows[place], horizon) for place in asked]
-        features = np.concatenate([features for features, _ in prepared])
+        features = np.concatenate([features for features, _, _ in prepared])
         told = np.sinh(ask(self.boosters, features)).reshape(len(asked), horizon, len(LEVELS))
-        for place, (_, placed), one in zip(asked, prepared, told, strict=True):
+        for place, (_, placed, scale), one in zip(asked, prepared, told, strict=True):
             quantiles = placed.centre[0][:, None] + placed.scale[0][:, None] * one
             series = windows[place].series
-            answers[place] = bounded(ordered(quantiles), 0.0, _upper(series))
+            answers[place] = bounded(ordered(scale.back(quantiles)), 0.0, _upper(series))
         return answers
 
-    def _prepare(self, window: Window, horizon: int) -> tuple[FloatArray, Placed]:
-        """Answer the features of one window, shape (horizon, n columns), and where it is placed."""
+    def _prepare(self, window: Window, horizon: int) -> tuple[FloatArray, Placed, Scale]:
+        """Answer what the trees see of a window, shape (horizon, n columns), its place and its scale."""
         series = recent(window.series)
         cut = len(window.series) - len(series)
         ahead = {name: values[cut:] for name, values in covariates(window, horizon).items()}
-        track, origins = Track.of(series), np.array([len(series) - 1], dtype=np.int64)
         learned = self.ridges.get(series.id)
-        if learned is None or not 0 <= series.last - learned.end <= FRESH:
+        if learned is not None and not 0 <= series.last - learned.end <= FRESH:
+            learned = None
+        scale = scale_of(series) if learned is None else learned.scale
+        track = Track.of(scale.series(series))
+        origins = np.array([len(series) - 1], dtype=np.int64)
+        if learned is None:
             lesson = learn(track, max(horizon, self.horizon))
             learned = None if lesson is None else lesson.learned
         found = candidates(track, origins, horizon)
         placed = cold(track, origins, found) if learned is None else warm(learned, track, origins, horizon)
-        return inputs(track, origins, found, placed, learned, ahead)[0], placed
+        return inputs(track, origins, found, placed, learned, ahead)[0], placed, scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +111,12 @@ class Boosting:
         rows, ridges = [], {}
         for place, window in enumerate(windows):
             told(0.3 * place / len(windows), f"features of {window.series.id}")
-            seen = replace(window, covariates=covariates(window, horizon))
+            scale = scale_of(recent(window.series))
+            seen = Window(scale.series(window.series), (), covariates(window, horizon))
             drawn, learned = rows_of(seen, horizon, each, rng)
             rows += drawn
             if learned is not None:
-                ridges[window.series.id] = learned
+                ridges[window.series.id] = replace(learned, scale=scale)
         if not rows:
             return FittedBoosting((), ridges, horizon)
         boosters = grow(joined(rows), seed, lambda share: told(0.3 + 0.7 * share, "growing trees"))

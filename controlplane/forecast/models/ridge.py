@@ -9,10 +9,11 @@ al. 2006).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from controlplane.forecast.features.compression import COARSE, PLAIN, Scale, scale_of
 from controlplane.forecast.features.track import IntArray, Track
 from controlplane.forecast.models.ridge_design import Design, design
 from controlplane.forecast.models.ridge_solve import Solved, solve
@@ -25,9 +26,9 @@ from controlplane.forecast.models.ridge_spread import (
 )
 from controlplane.forecast.port import Told, silent
 from controlplane.forecast.quantiles import LEVELS, bounded, ordered
-from controlplane.forecast.series import DAY, HOUR, FloatArray, Series, Window
+from controlplane.forecast.series import DAY, FloatArray, Series, Window
 
-FINE = HOUR // 2
+FINE = COARSE
 """Grids finer than this forget faster: their newest days hold enough."""
 
 LEAST = 24
@@ -52,12 +53,14 @@ class Learned:
         coefficients: Shape (n steps, n columns).
         spread: How far off it is.
         end: Time of the last value that it learned from.
+        scale: What its series was seen on; whoever asks it sees the series on the same.
     """
 
     at: IntArray
     coefficients: FloatArray
     spread: Spread
     end: int
+    scale: Scale = PLAIN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,21 +172,23 @@ class Ridge:
         learned = {}
         for place, window in enumerate(windows):
             told(place / len(windows), f"Ridge of {window.series.id}")
-            found = learn(Track.of(recent(window.series)), horizon)
+            series = recent(window.series)
+            scale = scale_of(series)
+            found = learn(Track.of(scale.series(series)), horizon)
             if found is not None:
-                learned[window.series.id] = found.learned
+                learned[window.series.id] = replace(found.learned, scale=scale)
         return FittedRidge(learned)
 
 
 def _one(learned: Learned, series: Series, horizon: int) -> FloatArray:
     """Forecast one series, shape (horizon, len(LEVELS))."""
-    track = Track.of(series)
+    track = Track.of(learned.scale.series(series))
     said = say(learned, track, np.array([len(series) - 1], dtype=np.int64), horizon)
     steps = np.arange(1, horizon + 1, dtype=np.int64)
     quantiles = said.centre[0][:, None] + said.scale[0][:, None] * quantiles_at(learned.spread, steps)
     reach = REACH * float(np.nanmax(np.where(np.isfinite(series.values), series.values, 0.0)))
     upper = reach if series.upper is None else min(series.upper, reach)
-    return bounded(ordered(quantiles), 0.0, upper)
+    return bounded(ordered(learned.scale.back(quantiles)), 0.0, upper)
 
 
 def _targets(track: Track, origins: IntArray, at: IntArray) -> FloatArray:

@@ -11,7 +11,7 @@ from controlplane.forecast.features.track import Track
 from controlplane.forecast.lstm.examples import COLUMNS, Examples, joined, of_window
 from controlplane.forecast.lstm.settings import Settings
 from controlplane.forecast.lstm.training import with_events
-from controlplane.forecast.series import HOUR, Event, FloatArray, Window
+from controlplane.forecast.series import HOUR, MINUTE, Event, FloatArray, Window
 
 
 def stretches(window: Window, origins: list[int], horizon: int = 12) -> Examples:
@@ -79,15 +79,17 @@ def test_events_and_peaks_become_covariates(waves: list[Window]) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_made_up_events_multiply_what_came_and_say_so(waves: list[Window], share: float) -> None:
+@pytest.mark.parametrize("step", [5 * MINUTE, HOUR])
+def test_made_up_events_multiply_what_came_and_say_so(waves: list[Window], share: float, step: int) -> None:
     before = stretches(waves[1], list(range(200, 260)))
     settings = Settings(event_share=share, event_dropout=0.0)
 
-    after = with_events(before, settings, np.random.default_rng(0))
+    after = with_events(before, settings, np.random.default_rng(0), step)
 
     column = after.ahead[:, :, COLUMNS.index("event")]
-    uplift = np.log(after.wanted / before.wanted)
+    size = (lambda seen: seen) if step < HOUR else np.expm1
+    uplift = np.log(size(after.wanted) / size(before.wanted))
     assert ((column != 0).any(axis=1) == bool(share)).all()
     assert (np.abs(uplift - column)[column != 0] < 0.6).all()
-    assert (uplift[column == 0] == 0).all()
+    np.testing.assert_allclose(uplift[column == 0], 0, atol=1e-9)
     assert before.ahead[:, :, COLUMNS.index("event")].max() == 0

@@ -21,11 +21,12 @@ from enchain.process.clock import SystemClock
 from enchain.state import keys
 from enchain.state.codec import encode
 from enchain.state.store import Put, put
-from enchain.v1 import engine_pb2
+from enchain.v1 import engine_pb2, workload_pb2
 from tests.harness.commands import Command
 from tests.harness.controlplane import Plane, refusal
 from tests.harness.outbox import START, waiting, write
 from tests.harness.profiles import CLEAN, ended, step
+from tests.harness.site import save_site
 from tests.harness.waiting import eventually
 
 ENTRIES = [
@@ -121,6 +122,20 @@ async def test_all_profiles_of_a_workload_are_read_at_once_and_anew_once_they_ha
     assert [each.provision.count for each in first] == [50, 40]
     assert [each.provision.count for each in again] == [51, 40]
     assert list(again) == list(await ProfileCatalog(measured.store).of_workload("site"))
+
+
+async def test_a_workload_takes_its_profiles_with_it_and_no_others(site: Plane) -> None:
+    saved = await save_site(site)
+    reader = ProfileReader()
+    for subject in ("site/configure.files@1.0", "sites/configure.files@1.0"):
+        value = encode(reader.empty(subject))
+        await put(site.store, [Put(keys.learned("profiles", subject), value)])
+
+    request = workload_pb2.DeleteWorkloadRequest(name="workloads/site", etag=saved.etag)
+    await site.workloads.DeleteWorkload(request)
+
+    left = (await site.store.list(keys.PROFILES)).items
+    assert [item.key for item in left] == [f"{keys.PROFILES}sites/configure.files@1.0"]
 
 
 async def test_statistics_that_cannot_be_read_hide_no_others(measured: Plane) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from enchain.chains.errors import InvalidArgumentError, PreconditionError, UnavailableError
+from enchain.process import becoming
 from enchain.process.detached import Detached
 from tests.harness.waiting import eventually
 
@@ -166,3 +167,23 @@ async def test_a_folder_has_one_name_for_ever(programs: Detached) -> None:
 def test_an_id_that_leads_out_of_the_folder_is_refused(programs: Detached) -> None:
     with pytest.raises(InvalidArgumentError):
         programs.kill("../elsewhere")
+
+
+async def test_what_is_called_off_while_it_is_about_to_begin_never_begins(
+    programs: Detached, tmp_path: Path
+) -> None:
+    """Its starter has died, and it is not recorded yet: who calls it off cannot see it, so it must look."""
+    folder, begun = programs._root / "one", tmp_path / "begun"
+    folder.mkdir(parents=True)
+    programs.kill("one")
+
+    with (folder / "lock").open("w") as lock:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", becoming.__file__, str(folder), "/bin/touch", str(begun),
+            pass_fds=[lock.fileno()],
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        assert await process.wait() == 75
+
+    assert not begun.exists()
+    assert (folder / "process.json").exists(), "who called it off could have seen it, had it been later"

@@ -217,6 +217,7 @@ def test_a_pinned_route_stays_until_it_is_unpinned(pages: Command) -> None:
     refused = pages.here("switch", "pages", "all-in-one")
     assert (refused.code, "audit week" in refused.err) == (exits.CONFLICT, True)
     assert "enchain unpin pages" in refused.err
+    assert "audit week" in pages.here("get", "routes", "pages").out
     assert pages.here("rollback", "pages").code == exits.CONFLICT
 
     assert pages.here("unpin", "pages").code == exits.OK

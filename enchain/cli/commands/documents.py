@@ -129,6 +129,7 @@ KINDS: dict[str, Kind] = {
         {
             "workload": lambda r: r.name.split("/")[1],
             "shares": lambda r: ", ".join(f"{s.start}-{s.end - 1}: {last(s.chain)}" for s in r.shares),
+            "pinned": lambda r: (r.pin.reason or "yes") if r.HasField("pin") else "-",
             "age": lambda r: age(r.update_time),
         },
         _routes,

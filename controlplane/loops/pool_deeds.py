@@ -6,8 +6,10 @@ something is kept for the next round to decide upon.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from controlplane.switching.launch_states import Fault
 from controlplane.switching.launchers.port import Launcher
@@ -28,6 +30,9 @@ AGAIN_SECONDS = 1.0
 
 AT_ONCE_MAX = 32
 """Deeds in flight; what is beyond waits for a later round, and is counted."""
+
+SERVED_MAX = 10_000
+"""Launches of which it is remembered when they were served last."""
 
 _log = get_logger(__name__)
 _put_off = meter(__name__).create_counter(
@@ -57,12 +62,18 @@ class Deeds:
     started: Callable[[], None]
     faults: dict[str, Fault] = field(default_factory=dict)
     _in_flight: dict[str, tuple[Deed, asyncio.Task[None]]] = field(default_factory=dict)
+    _served: dict[str, int] = field(default_factory=dict)
+    _count: int = 0
 
     def begin(
         self, acts: Sequence[Act], launches: Mapping[str, Launching], engines: Mapping[str, Engine]
     ) -> None:
-        """Begin what is not being done yet. Killing cuts off whatever else is done to the same instance."""
-        for act in acts:
+        """Begin what is not being done yet. Killing cuts off whatever else is done to the same instance.
+
+        Where there is too much to do, whoever was served longest ago comes first: some deeds, such as to
+        drain, are asked for in every round.
+        """
+        for act in sorted(acts, key=lambda act: self._served.get(act.launch, 0)):
             deed, task = self._in_flight.get(act.launch, (None, None))
             if task is not None and (deed is act.deed or act.deed is not Deed.KILL):
                 continue
@@ -71,14 +82,18 @@ class Deeds:
             elif len(self._in_flight) >= AT_ONCE_MAX:
                 _put_off.add(1)
                 continue
-            work = self._call(act, launches.get(act.launch), engines.get(act.engine, Engine()))
-            begun = self.tasks.once(f"{act.deed.value} instance {act.launch}", self._watched(act, work))
+            work = self._watched(act, launches.get(act.launch), engines.get(act.engine, Engine()))
+            begun = self.tasks.once(f"{act.deed.value} instance {act.launch}", work)
+            self._count += 1
+            self._served[act.launch] = self._count
             self._in_flight[act.launch] = act.deed, begun
-            begun.add_done_callback(lambda task, launch=act.launch: self._over(launch, task))  # type: ignore[misc]  # bound at once
+            begun.add_done_callback(partial(self._over, act.launch, work))
 
     def keep(self, launches: set[str]) -> None:
         """Forget what was said of launches that are over."""
         self.faults = {launch: fault for launch, fault in self.faults.items() if launch in launches}
+        if len(self._served) > SERVED_MAX:
+            self._served.clear()
 
     async def _call(self, act: Act, launch: Launching | None, engine: Engine) -> None:
         if act.deed is Deed.START and launch is not None:
@@ -91,10 +106,10 @@ class Deeds:
         elif act.deed is Deed.ASK:
             await self.elsewhere.drain(act.launch)
 
-    async def _watched(self, act: Act, work: Awaitable[None]) -> None:
+    async def _watched(self, act: Act, launch: Launching | None, engine: Engine) -> None:
         """Do something; what goes wrong is said, and ends nothing."""
         try:
-            if not await within(work, CALL_SECONDS, self.clock):
+            if not await within(self._call(act, launch, engine), CALL_SECONDS, self.clock):
                 raise_silent(act)
         except EnchainError as error:
             _log.warning("launcher refuses", deed=act.deed.value, launch=act.launch, fault=error.message)
@@ -111,7 +126,8 @@ class Deeds:
         if not final:
             await self.clock.sleep(AGAIN_SECONDS)
 
-    def _over(self, launch: str, task: asyncio.Task[None]) -> None:
+    def _over(self, launch: str, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
+        work.close()  # it was never begun where its task was cancelled at once
         if self._in_flight.get(launch, (None, None))[1] is task:
             deed, _ = self._in_flight.pop(launch)
             if deed is Deed.START:

@@ -24,6 +24,9 @@ from enchain.v1 import chain_pb2, workload_pb2
 
 OUTPUT_ONLY = frozenset({"name", "etag", "create_time", "update_time"})
 
+PROFILE = OUTPUT_ONLY | {"description", "slo", "demand", "cost", "planning"}
+"""What chains are not made of."""
+
 Workloads = Sequence[workload_pb2.Workload]
 
 
@@ -162,6 +165,8 @@ class WorkloadCatalog:
                 return Change(current)
             if new:
                 raise _exists(workload)
+            if found.route is not None and _makes_the_same_chains(wanted, current):
+                return decide_save(wanted, (), found, {}, self._stamp(), caller)
         uses = {DEFAULT_CHAIN: {}, **found.uses}
         derived = await self._deriver.derive(wanted, uses, existing=found.uses.keys() - {DEFAULT_CHAIN})
         names = {each.name: ChainName.parse(each.name, whole=True) for each in derived.values()}
@@ -181,7 +186,7 @@ def decide_save(
 
     Args:
         wanted: The workload, checked.
-        derived: Its chains, the default one first.
+        derived: Its chains, the default one first; none where they stay as they are.
         found: What stands now.
         stands: What stands where each chain belongs, by its name.
         stamp: Time and id of the decision.
@@ -207,6 +212,11 @@ def decide_save(
         compares.append(absent(keys.route(workload)))
     audit = record(stamp, caller, saved.name, before=before, after=saved)
     return Change(saved, tuple(compares), tuple(puts), audit)
+
+
+def _makes_the_same_chains(wanted: workload_pb2.Workload, current: workload_pb2.Workload) -> bool:
+    """Say whether only what chains are not made of differs: then no engine is asked, and none need run."""
+    return without(wanted, PROFILE) == without(current, PROFILE)
 
 
 def _first_route(workload: str, chain: str, stamp: Stamp) -> Put:

@@ -327,3 +327,17 @@ async def test_a_name_by_which_the_workload_is_sent_must_be_its_own(site: Plane)
     error = await refusal(save_site(site, name="workloads/other"))
 
     assert [fault.field for fault in error.violations] == ["workload.name"]
+
+
+async def test_editing_the_profile_alone_asks_no_engine_and_derives_nothing(saved: Plane) -> None:
+    for engine in saved.engines_started:
+        await saved.unregister(engine.instance)
+    before = await saved.contents()
+
+    edited = site_workload(slo=workload_pb2.ServiceLevel(success=0.95))
+    changed = await update(saved, edited)
+
+    assert changed.slo.success == 0.95
+    after = await saved.contents()
+    different = {key for key in after if after[key] != before.get(key) and "/audit/" not in key}
+    assert different == {keys.workload("site")}

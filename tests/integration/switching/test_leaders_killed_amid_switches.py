@@ -245,6 +245,27 @@ async def test_another_replica_finishes_what_a_killed_leader_left(
         assert len(launched(scene.folder)) == 1
 
 
+async def test_instances_of_the_old_chain_go_after_its_last_operation(scene: Scene) -> None:
+    scene.gate.touch()
+    await scene.route(LAUNCHED)
+    await eventually(lambda: serves(scene), within=60)
+    made = await draining(scene)
+    kept = len(launched(scene.folder))
+
+    await operation_ends(scene)
+    done = await scene.until(made, states.DONE, states.ROLLED_BACK)
+
+    assert (kept, done.state) == (1, states.DONE)
+    assert [each.engine for each in done.holds] == ["warm"]
+    assert done.phases[-1].description == "nothing is left of it to do"
+    await eventually(lambda: nothing_left(scene), within=30)
+
+
+async def serves(scene: Scene) -> bool:
+    """Whether an instance of the launched engine is ready."""
+    return bool((await scene.store.list(f"{keys.INSTANCES}warm/")).items)
+
+
 async def test_another_replica_rolls_back_what_cannot_be_finished(scene: Scene) -> None:
     made = await scene.switch(LAUNCHED, Terms(warm=SECONDS))
     await scene.until(made, states.WARMING)

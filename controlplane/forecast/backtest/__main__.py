@@ -55,7 +55,10 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_N
     help="Origins before the scored ones that the combination learns from.",
 )  # fmt: skip
 @click.option("--spacing", type=click.IntRange(1), help="Steps between those  [default: 48 or 13]")
-@click.option("--refit", is_flag=True, help="Global models learn anew before the scored origins.")
+@click.option(
+    "--refit/--no-refit", default=None,
+    help="Global models learn anew before the scored origins  [default: at 1h]",
+)  # fmt: skip
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Keep forecasts in a folder.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="All randomness comes from it.")
@@ -76,7 +79,7 @@ def main(
     history: int | None,
     calibration: int,
     spacing: int | None,
-    refit: bool,  # noqa: FBT001 - click passes flags by name
+    refit: bool | None,  # noqa: FBT001 - click passes flags by name
     cache: Path | None,
     jobs: int,
     seed: int,

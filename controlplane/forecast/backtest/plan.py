@@ -22,6 +22,10 @@ STRIDES = {"5min": 139, "1h": 37}
 SPACINGS = {"5min": 48, "1h": 13}
 """Steps between calibration origins."""
 
+REFITS = {"5min": False, "1h": True}
+"""Whether global models learn anew before the scored origins: on the grid of an hour calibration begins days
+before them, and the service learns every day."""
+
 HISTORIES = {"5min": 2 * WEEK, "1h": 8 * WEEK}
 """How many seconds of the past models are shown."""
 
@@ -97,7 +101,7 @@ def usual(
     calibration: int = 6,
     spacing: int | None = None,
     days: int | None = None,
-    refit: bool = False,
+    refit: bool | None = None,
     seed: int = 0,
 ) -> Plan:
     """Answer a plan on a grid of `FREQUENCIES`, with what is usual there for what is not given.
@@ -122,7 +126,7 @@ def usual(
         calibration=calibration,
         spacing=spacing or SPACINGS[freq],
         history=(days * DAY if days else HISTORIES[freq]) // step,
-        refit=refit,
+        refit=REFITS[freq] if refit is None else refit,
         seed=seed,
     )
 

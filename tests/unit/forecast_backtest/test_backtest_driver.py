@@ -7,7 +7,7 @@ import pytest
 
 from controlplane.forecast.backtest.driver import Resources, forecasts
 from controlplane.forecast.backtest.members import load
-from controlplane.forecast.backtest.plan import Case, Plan, learnable
+from controlplane.forecast.backtest.plan import Case, Plan, learnable, usual
 from controlplane.forecast.backtest.session import Wanted, backtest
 from controlplane.forecast.registry import COMBINED
 from enchain.chains.errors import UnavailableError
@@ -46,6 +46,12 @@ def test_no_forecast_changes_when_the_future_does(origin: int) -> None:
         last = origin - PLAN.origins
         np.testing.assert_array_equal(made.quantiles[last], other[series, model].quantiles[last])
         assert not np.array_equal(made.actuals[last], other[series, model].actuals[last])
+
+
+def test_global_models_learn_anew_on_the_coarse_grid_unless_asked_otherwise() -> None:
+    assert usual("1h").refit
+    assert not usual("5min").refit
+    assert not usual("1h", refit=False).refit
 
 
 @pytest.mark.parametrize("refit", [False, True])

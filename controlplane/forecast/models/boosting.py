@@ -25,7 +25,7 @@ from controlplane.forecast.series import DAY, FloatArray, Series, Window
 ROWS = 60_000
 """About how many rows are learned from, over all series."""
 
-MOST = 4_000
+MOST = 7_000
 """The most rows of one series."""
 
 NEEDS = 3

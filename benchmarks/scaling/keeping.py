@@ -17,6 +17,7 @@ from controlplane.forecast.backtest.driver import Tell
 from controlplane.forecast.backtest.members import data_digest
 from controlplane.forecast.backtest.plan import Case, Plan
 from controlplane.forecast.backtest.sources import model_digest
+from controlplane.planning.envelope import LEVEL
 
 WALK = "benchmarks.scaling.walking:walk"
 POINT = "point "
@@ -34,7 +35,8 @@ def kept_walk(
     """Read a walk from the folder, or walk and keep it; arguments as in `walk`."""
     if cache is None:
         return walk(cases, plan, first, steps, members, tell)
-    parts = [sorted(map(data_digest, cases)), first, steps, repr(plan), *map(model_digest, [*members, WALK])]
+    sources = map(model_digest, [*members, WALK])
+    parts = [sorted(map(data_digest, cases)), first, steps, repr(plan), LEVEL, *sources]
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     paths = [cache / "walks" / f"{_stem(case.series.id)}--{digest}.npz" for case in cases]
     found = [_load(path) for path in paths]

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks.scaling.combining import Moment, combined, moment, word
-from benchmarks.scaling.policies import PEERS, Sight
+from benchmarks.scaling.peering import PEERS
+from benchmarks.scaling.policies import Sight
 from benchmarks.scaling.trials import Trial, trial
 from controlplane.forecast.backtest.driver import Resources, Tell, forecasts
 from controlplane.forecast.backtest.members import MemberForecasts

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.scaling.peering import DSP, HOLT_WINTERS, LINEAR
 from controlplane.forecast.quantiles import LEVELS
 from controlplane.forecast.series import MINUTE, FloatArray, Series
 from controlplane.planning.envelope import planned, quantile_at, share
@@ -109,12 +110,6 @@ def crane(sight: Sight) -> FloatArray:
     """Take the larger of the last value and what Crane's DSP forecasts, as its autoscaler does."""
     return np.maximum(sight.points[DSP], sight.last)
 
-
-LINEAR = "benchmarks.forecasting.peers.phpa:Linear"
-HOLT_WINTERS = "benchmarks.forecasting.peers.phpa:HoltWinters"
-DSP = "benchmarks.forecasting.peers.crane:Dsp"
-PEERS = (LINEAR, HOLT_WINTERS, DSP)
-"""Models of the backtest whose points policies ask for."""
 
 POLICIES: Mapping[str, Policy] = {
     ENCHAIN: enchain,

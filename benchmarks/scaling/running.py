@@ -16,8 +16,7 @@ from benchmarks.scaling.origins import at_origins
 from benchmarks.scaling.policies import ENCHAIN, ORACLE, REACTIVE
 from benchmarks.scaling.sizing import LEADS, SHORTS, Sized
 from benchmarks.scaling.staffing import Work
-from benchmarks.scaling.trials import Trial, sizes
-from benchmarks.scaling.walking import walked
+from benchmarks.scaling.trials import Trial, at_steps, sizes
 from controlplane.forecast.backtest.driver import Resources, Tell
 from controlplane.forecast.backtest.plan import Case, Plan
 
@@ -134,7 +133,7 @@ def _walk(
     cases: Sequence[Case], plan: Plan, first: Sequence[int], steps: int, asked: Asked, tell: Tell
 ) -> Trial:
     cache: Path | None = asked.resources.cache
-    return walked(cases, plan, kept_walk(cases, plan, first, steps, asked.walkers, cache, tell))
+    return at_steps(cases, plan, kept_walk(cases, plan, first, steps, asked.walkers, cache, tell))
 
 
 def _with_events(case: Case, plan: Plan, asked: Asked, tell: Tell) -> Trial:

@@ -10,7 +10,9 @@ import numpy as np
 
 from benchmarks.scaling.policies import ORACLE, POLICIES, Sight
 from benchmarks.scaling.sizing import LEADS, Sized, sized
-from controlplane.forecast.series import FloatArray
+from benchmarks.scaling.walking import Told
+from controlplane.forecast.backtest.plan import Case, Plan
+from controlplane.forecast.series import FloatArray, Series
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +43,37 @@ def trial(series: Sequence[str], demand: FloatArray, sights: Sequence[Sequence[S
         for name, policy in POLICIES.items()
     }
     return Trial(tuple(series), demand, {**wanted, ORACLE: np.where(np.isfinite(demand), demand, 0.0)})
+
+
+def sights(case: Case, told: Told) -> list[Sight]:
+    """Answer what may be seen of a series at each step."""
+    return [
+        Sight(
+            series=case.window(told.first + at, None).series,
+            begun=told.first,
+            quantiles=told.quantiles[at],
+            points={name: each[at] for name, each in told.points.items()},
+            above=float(told.above[at]),
+            known=float(told.known[at]),
+        )
+        for at in range(len(told.quantiles))
+    ]
+
+
+def at_steps(cases: Sequence[Case], plan: Plan, told: Sequence[Told]) -> Trial:
+    """Run the trial at every step of a walk."""
+    demand = np.stack(
+        [_ahead(case.series, each, plan.horizon) for case, each in zip(cases, told, strict=True)]
+    )
+    seen = [sights(case, each) for case, each in zip(cases, told, strict=True)]
+    return trial([case.series.id for case in cases], demand, seen)
+
+
+def _ahead(series: Series, told: Told, horizon: int) -> FloatArray:
+    """Answer what came after each step, shape (steps, horizon), NaN beyond the series' end."""
+    padded = np.concatenate([series.values, np.full(horizon, np.nan)])
+    every = np.lib.stride_tricks.sliding_window_view(padded, horizon)
+    return every[told.first : told.first + len(told.quantiles)]
 
 
 def at_lead(array: FloatArray, lead: str) -> FloatArray:

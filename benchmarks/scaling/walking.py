@@ -1,4 +1,4 @@
-"""The trial at every step: forecasts are made anew as the service does, with each value that comes.
+"""Forecasts at every step, made anew as the service does with each value that comes.
 
 The benchmark calls it. Local models are fitted again every six hours and asked with new data in between, by
 the worker's own code; what they forecast is kept every two hours and judged as it comes true; global models
@@ -10,16 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.forecasting.peers import crane, phpa
 from benchmarks.scaling.combining import Moment, combined, moment, word
-from benchmarks.scaling.policies import DSP, HOLT_WINTERS, LINEAR, Sight
-from benchmarks.scaling.trials import Trial, trial
+from benchmarks.scaling.peering import points
 from controlplane.forecast.backtest.driver import Tell
 from controlplane.forecast.backtest.plan import Case, Plan, learnable
-from controlplane.forecast.gaps import whole
 from controlplane.forecast.port import Fitted
 from controlplane.forecast.registry import GLOBAL, forecaster
-from controlplane.forecast.series import FloatArray, Series
+from controlplane.forecast.series import FloatArray
 from controlplane.forecast.track import Track, empty
 from controlplane.forecast.worker.members import Asker
 
@@ -31,9 +28,6 @@ KEPT = 32
 
 WARM_STEPS = 288
 """Steps walked before the trial begins, so that it begins with models that were judged."""
-
-DSP_EVERY = 12
-"""Steps after which Crane's forecast is made anew; in between it goes on. It is dear."""
 
 TELL_EVERY = 100
 
@@ -102,37 +96,6 @@ def walk(
     ]
 
 
-def sights(case: Case, told: Told) -> list[Sight]:
-    """Answer what may be seen of a series at each step."""
-    return [
-        Sight(
-            series=case.window(told.first + at, None).series,
-            begun=told.first,
-            quantiles=told.quantiles[at],
-            points={name: each[at] for name, each in told.points.items()},
-            above=float(told.above[at]),
-            known=float(told.known[at]),
-        )
-        for at in range(len(told.quantiles))
-    ]
-
-
-def walked(cases: Sequence[Case], plan: Plan, told: Sequence[Told]) -> Trial:
-    """Ask the policies at every step."""
-    demand = np.stack(
-        [_ahead(case.series, each, plan.horizon) for case, each in zip(cases, told, strict=True)]
-    )
-    seen = [sights(case, each) for case, each in zip(cases, told, strict=True)]
-    return trial([case.series.id for case in cases], demand, seen)
-
-
-def _ahead(series: Series, told: Told, horizon: int) -> FloatArray:
-    """Answer what came after each step, shape (steps, horizon), NaN beyond the series' end."""
-    padded = np.concatenate([series.values, np.full(horizon, np.nan)])
-    every = np.lib.stride_tricks.sliding_window_view(padded, horizon)
-    return every[told.first : told.first + len(told.quantiles)]
-
-
 def _learned(
     cases: Sequence[Case], plan: Plan, first: Sequence[int], members: Sequence[str]
 ) -> dict[str, Fitted]:
@@ -180,15 +143,3 @@ def _told(
         known=words[:, 1],
         points=points(case, plan, first, len(rows)),
     )
-
-
-def points(case: Case, plan: Plan, first: int, steps: int) -> dict[str, FloatArray]:
-    """Answer what other scalers' methods forecast at each step, shape (steps, horizon)."""
-    shown = [whole(case.window(first + at, plan.history).series) for at in range(steps)]
-    far = plan.horizon + DSP_EVERY
-    dsp = [crane.dsp(shown[at], far) for at in range(0, steps, DSP_EVERY)]
-    return {
-        LINEAR: np.array([phpa.line(each, plan.horizon) for each in shown]),
-        HOLT_WINTERS: np.array([phpa.holt_winters(each, plan.horizon) for each in shown]),
-        DSP: np.array([dsp[at // DSP_EVERY][at % DSP_EVERY :][: plan.horizon] for at in range(steps)]),
-    }

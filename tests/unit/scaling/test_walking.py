@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks.scaling.keeping import kept_walk
-from benchmarks.scaling.policies import DSP, ENCHAIN, ORACLE, PEERS
-from benchmarks.scaling.walking import Told, walk, walked
+from benchmarks.scaling.peering import DSP, PEERS
+from benchmarks.scaling.policies import ENCHAIN, ORACLE
+from benchmarks.scaling.trials import at_steps
+from benchmarks.scaling.walking import Told, walk
 from controlplane.forecast.backtest.plan import Case, usual
 from controlplane.forecast.series import Series
 
@@ -69,7 +71,7 @@ def test_a_forecast_that_is_not_made_anew_goes_on_from_where_it_was(told: Told) 
 
 
 def test_the_trial_says_what_came_and_nothing_where_the_series_ends(told: Told) -> None:
-    made = walked([case()], PLAN, [told])
+    made = at_steps([case()], PLAN, [told])
 
     assert made.demand[0, 0, 0] == case().series.values[FIRST]
     assert made.demand[0, 4, 2] == case().series.values[FIRST + 6]

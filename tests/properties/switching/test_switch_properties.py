@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.switching import states
-from controlplane.switching.machine import begin, step
+from controlplane.switching.machine import begin, enter, step
 from controlplane.switching.records import Seen, Switch, origin
 from controlplane.switching.rules import DRAIN_SECONDS
 from enchain.chains.routes import whole
@@ -29,8 +29,8 @@ def sights(draw: st.DrawFn) -> dict[str, object]:
     ]
     verdict = draw(st.sampled_from(["", "SLOWER", "FAILS_MORE", "NO_WORSE", "TOO_FEW"]))
     return {
-        "elder": draw(st.sampled_from(["", "", "", "another"])),
-        "fault": draw(st.sampled_from(["", "", "", "gone"])),
+        "elder": draw(st.sampled_from([*[""] * 20, "another"])),
+        "fault": draw(st.sampled_from([*[""] * 20, "gone"])),
         "short": draw(lines),
         "convergence": chain_pb2.Convergence(routers=routers),
         "running": draw(lines),
@@ -41,9 +41,10 @@ def sights(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
-refusals = st.sampled_from(["", "", "", "bad"])
-moves = st.sampled_from(["", "", "", "", "pin", "unpin", "by hand", "gone"])
+refusals = st.sampled_from([*[""] * 9, "bad"])
+moves = st.sampled_from([*[""] * 12, "pin", "pin", "unpin", "by hand", "gone"])
 policies = st.sampled_from(chain_pb2.DrainPolicy.values()[1:])
+ends = st.sampled_from([*[False] * 9, True])
 seconds = st.sampled_from([0, 1, 10, 60, 600, 100_000])
 
 
@@ -65,13 +66,18 @@ def meddled(route: chain_pb2.Route | None, move: str) -> chain_pb2.Route | None:
 
 
 @given(
-    st.lists(st.tuples(sights(), moves, seconds, maybe), min_size=1, max_size=30), policies, seconds, seconds
+    st.lists(st.tuples(sights(), moves, seconds, ends), min_size=1, max_size=30),
+    policies,
+    seconds,
+    seconds,
+    maybe,
 )
 def test_every_switch_ends_and_moves_the_route_there_and_back_at_most(
     looks: list[tuple[dict[str, object], str, int, bool]],
     policy: chain_pb2.DrainPolicy.ValueType,
     drain: int,
     watch: int,
+    served: bool,
 ) -> None:
     route: chain_pb2.Route | None = whole(OLD)
     assert route is not None
@@ -83,6 +89,11 @@ def test_every_switch_ends_and_moves_the_route_there_and_back_at_most(
     origin(switch).CopyFrom(route)
     begin(switch, START)
     now, moved = START, 0
+    if served:
+        for state in states.AT_ONCE[1:]:
+            enter(switch, state, "at once", START)
+        route.shares[0].chain, route.chain_switch, route.etag, moved = NEW, switch.name, "m1", 1
+        switch.to.CopyFrom(route)
     # Then nothing changes any more, and time passes: that must be enough for it to end.
     later = [(looks[-1][0], "", int(DRAIN_SECONDS) + 100_000, False)] * len(states.TRANSITIONS)
     for seen, move, passed, aborted in [*looks, *later]:

@@ -171,7 +171,13 @@ class PlanningLoop:
         """Ask pools for instances and move the route; done twice, it changes nothing the second time."""
         shares = {(pool.engine, pool.version): pool.share for pool in approved.chosen.pools}
         try:
-            await ask_for(store, self._stamp, workload_id(workload.name), shares)
+            await ask_for(
+                store,
+                self._stamp,
+                workload_id(workload.name),
+                shares,
+                exceed_max_by=workload.planning.exceed_max_by,
+            )
             switch = await self._switch(store, workload, approved) if approved.switches else ""
         except LeadershipLostError:
             raise

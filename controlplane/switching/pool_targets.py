@@ -104,6 +104,7 @@ def wanted(name: PoolName, pools: Pools, engine: Engine | None, need: Need = NOB
     """Answer how many instances of a version are kept."""
     pool = pools.get(name, Pool())
     least, most = bounds(name, engine, pools)
+    most = max(most, 0 if pool.pinned else pool.ceiling)
     floor, floor_reason = _floor(name, pools, engine, need)
     asked = [
         (_demanded(pool), f"demand of {_some(sorted(pool.demands))}"),

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65nchain/v1/pool.proto\x12\nenchain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x04\n\x04Pool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\x05\x12\x0e\n\x06pinned\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06set_by\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05ready\x18\x08 \x01(\x05\x12\x10\n\x08starting\x18\t \x01(\x05\x12\x10\n\x08\x64raining\x18\n \x01(\x05\x12\r\n\x05\x66loor\x18\x0b \x01(\x05\x12\x14\n\x0c\x66loor_reason\x18\x0c \x01(\t\x12\x12\n\nlaunchable\x18\r \x01(\x08\x12\x0f\n\x07problem\x18\x0e \x01(\t\x12\'\n\x08launches\x18\x0f \x03(\x0b\x32\x15.enchain.v1.Launching\x12.\n\x07\x64\x65mands\x18\x10 \x03(\x0b\x32\x1d.enchain.v1.Pool.DemandsEntry\x12*\n\x05holds\x18\x11 \x03(\x0b\x32\x1b.enchain.v1.Pool.HoldsEntry\x12\x31\n\rcurrent_since\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06wanted\x18\x13 \x01(\x05\x12\x15\n\rwanted_reason\x18\x14 \x01(\t\x1a.\n\x0c\x44\x65mandsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a,\n\nHoldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xf7\x03\n\tLaunching\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.enchain.v1.Launching.State\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\t \x01(\t\x12\r\n\x05place\x18\n \x01(\t\x12\x10\n\x08\x61ttempts\x18\x0b \x01(\x05\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08launcher\x18\r \x01(\t\"z\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_STARTING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x12\n\x0eSTATE_DRAINING\x10\x03\x12\x0f\n\x0bSTATE_ENDED\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\"\x1e\n\x0eGetPoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x10ListPoolsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x11ListPoolsResponse\x12\x1f\n\x05pools\x18\x01 \x03(\x0b\x32\x10.enchain.v1.Pool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x11UpdatePoolRequest\x12\x1e\n\x04pool\x18\x01 \x01(\x0b\x32\x10.enchain.v1.Pool\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t2\xcf\x01\n\x0bPoolService\x12\x37\n\x07GetPool\x12\x1a.enchain.v1.GetPoolRequest\x1a\x10.enchain.v1.Pool\x12H\n\tListPools\x12\x1c.enchain.v1.ListPoolsRequest\x1a\x1d.enchain.v1.ListPoolsResponse\x12=\n\nUpdatePool\x12\x1d.enchain.v1.UpdatePoolRequest\x1a\x10.enchain.v1.Poolb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65nchain/v1/pool.proto\x12\nenchain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x04\n\x04Pool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\x05\x12\x0e\n\x06pinned\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06set_by\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05ready\x18\x08 \x01(\x05\x12\x10\n\x08starting\x18\t \x01(\x05\x12\x10\n\x08\x64raining\x18\n \x01(\x05\x12\r\n\x05\x66loor\x18\x0b \x01(\x05\x12\x14\n\x0c\x66loor_reason\x18\x0c \x01(\t\x12\x12\n\nlaunchable\x18\r \x01(\x08\x12\x0f\n\x07problem\x18\x0e \x01(\t\x12\'\n\x08launches\x18\x0f \x03(\x0b\x32\x15.enchain.v1.Launching\x12.\n\x07\x64\x65mands\x18\x10 \x03(\x0b\x32\x1d.enchain.v1.Pool.DemandsEntry\x12*\n\x05holds\x18\x11 \x03(\x0b\x32\x1b.enchain.v1.Pool.HoldsEntry\x12\x31\n\rcurrent_since\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06wanted\x18\x13 \x01(\x05\x12\x15\n\rwanted_reason\x18\x14 \x01(\t\x12\x0f\n\x07\x63\x65iling\x18\x15 \x01(\x05\x1a.\n\x0c\x44\x65mandsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a,\n\nHoldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xf7\x03\n\tLaunching\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.enchain.v1.Launching.State\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\t \x01(\t\x12\r\n\x05place\x18\n \x01(\t\x12\x10\n\x08\x61ttempts\x18\x0b \x01(\x05\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08launcher\x18\r \x01(\t\"z\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_STARTING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x12\n\x0eSTATE_DRAINING\x10\x03\x12\x0f\n\x0bSTATE_ENDED\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\"\x1e\n\x0eGetPoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x10ListPoolsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x11ListPoolsResponse\x12\x1f\n\x05pools\x18\x01 \x03(\x0b\x32\x10.enchain.v1.Pool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x11UpdatePoolRequest\x12\x1e\n\x04pool\x18\x01 \x01(\x0b\x32\x10.enchain.v1.Pool\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t2\xcf\x01\n\x0bPoolService\x12\x37\n\x07GetPool\x12\x1a.enchain.v1.GetPoolRequest\x1a\x10.enchain.v1.Pool\x12H\n\tListPools\x12\x1c.enchain.v1.ListPoolsRequest\x1a\x1d.enchain.v1.ListPoolsResponse\x12=\n\nUpdatePool\x12\x1d.enchain.v1.UpdatePoolRequest\x1a\x10.enchain.v1.Poolb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,23 +37,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POOL_HOLDSENTRY']._loaded_options = None
   _globals['_POOL_HOLDSENTRY']._serialized_options = b'8\001'
   _globals['_POOL']._serialized_start=71
-  _globals['_POOL']._serialized_end=660
-  _globals['_POOL_DEMANDSENTRY']._serialized_start=568
-  _globals['_POOL_DEMANDSENTRY']._serialized_end=614
-  _globals['_POOL_HOLDSENTRY']._serialized_start=616
-  _globals['_POOL_HOLDSENTRY']._serialized_end=660
-  _globals['_LAUNCHING']._serialized_start=663
-  _globals['_LAUNCHING']._serialized_end=1166
-  _globals['_LAUNCHING_STATE']._serialized_start=1044
-  _globals['_LAUNCHING_STATE']._serialized_end=1166
-  _globals['_GETPOOLREQUEST']._serialized_start=1168
-  _globals['_GETPOOLREQUEST']._serialized_end=1198
-  _globals['_LISTPOOLSREQUEST']._serialized_start=1200
-  _globals['_LISTPOOLSREQUEST']._serialized_end=1273
-  _globals['_LISTPOOLSRESPONSE']._serialized_start=1275
-  _globals['_LISTPOOLSRESPONSE']._serialized_end=1352
-  _globals['_UPDATEPOOLREQUEST']._serialized_start=1354
-  _globals['_UPDATEPOOLREQUEST']._serialized_end=1464
-  _globals['_POOLSERVICE']._serialized_start=1467
-  _globals['_POOLSERVICE']._serialized_end=1674
+  _globals['_POOL']._serialized_end=677
+  _globals['_POOL_DEMANDSENTRY']._serialized_start=585
+  _globals['_POOL_DEMANDSENTRY']._serialized_end=631
+  _globals['_POOL_HOLDSENTRY']._serialized_start=633
+  _globals['_POOL_HOLDSENTRY']._serialized_end=677
+  _globals['_LAUNCHING']._serialized_start=680
+  _globals['_LAUNCHING']._serialized_end=1183
+  _globals['_LAUNCHING_STATE']._serialized_start=1061
+  _globals['_LAUNCHING_STATE']._serialized_end=1183
+  _globals['_GETPOOLREQUEST']._serialized_start=1185
+  _globals['_GETPOOLREQUEST']._serialized_end=1215
+  _globals['_LISTPOOLSREQUEST']._serialized_start=1217
+  _globals['_LISTPOOLSREQUEST']._serialized_end=1290
+  _globals['_LISTPOOLSRESPONSE']._serialized_start=1292
+  _globals['_LISTPOOLSRESPONSE']._serialized_end=1369
+  _globals['_UPDATEPOOLREQUEST']._serialized_start=1371
+  _globals['_UPDATEPOOLREQUEST']._serialized_end=1481
+  _globals['_POOLSERVICE']._serialized_start=1484
+  _globals['_POOLSERVICE']._serialized_end=1691
 # @@protoc_insertion_point(module_scope)

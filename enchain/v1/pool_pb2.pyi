@@ -88,6 +88,7 @@ class Pool(_message.Message):
     CURRENT_SINCE_FIELD_NUMBER: _builtins.int
     WANTED_FIELD_NUMBER: _builtins.int
     WANTED_REASON_FIELD_NUMBER: _builtins.int
+    CEILING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`engines/{engine}/pools/{version}`. The version `-` is the one that the engine's command turns out to have; the
     pool takes its name once the first instance has told.
@@ -119,6 +120,8 @@ class Pool(_message.Message):
     """
     wanted_reason: _builtins.str
     """Output only: what `wanted` is for."""
+    ceiling: _builtins.int
+    """How far plans may go beyond the engine's `pool.max`, because a workload's policy says so; 0: not at all."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -164,10 +167,11 @@ class Pool(_message.Message):
         current_since: _timestamp_pb2.Timestamp | None = ...,
         wanted: _builtins.int = ...,
         wanted_reason: _builtins.str = ...,
+        ceiling: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current_since", b"current_since", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_since", b"current_since", "demands", b"demands", "draining", b"draining", "etag", b"etag", "floor", b"floor", "floor_reason", b"floor_reason", "holds", b"holds", "launchable", b"launchable", "launches", b"launches", "name", b"name", "pinned", b"pinned", "problem", b"problem", "ready", b"ready", "reason", b"reason", "set_by", b"set_by", "starting", b"starting", "target", b"target", "update_time", b"update_time", "wanted", b"wanted", "wanted_reason", b"wanted_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceiling", b"ceiling", "current_since", b"current_since", "demands", b"demands", "draining", b"draining", "etag", b"etag", "floor", b"floor", "floor_reason", b"floor_reason", "holds", b"holds", "launchable", b"launchable", "launches", b"launches", "name", b"name", "pinned", b"pinned", "problem", b"problem", "ready", b"ready", "reason", b"reason", "set_by", b"set_by", "starting", b"starting", "target", b"target", "update_time", b"update_time", "wanted", b"wanted", "wanted_reason", b"wanted_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -419,6 +419,7 @@ class PlanningInputs(_message.Message):
     PINNED_FIELD_NUMBER: _builtins.int
     FORECAST_FIELD_NUMBER: _builtins.int
     REJECTED_CHAINS_FIELD_NUMBER: _builtins.int
+    SETTLED_CHAIN_FIELD_NUMBER: _builtins.int
     workload: _builtins.str
     reactive_rate: _builtins.float
     """The largest rate of the last half hour, an hour: within the lead time, and within the half hour to come,
@@ -432,6 +433,8 @@ class PlanningInputs(_message.Message):
     pinned: _builtins.bool
     """A person pinned the route."""
     forecast: _builtins.str
+    settled_chain: _builtins.str
+    """The chain that planning together with the workloads that share its pools came to; empty: it was planned alone."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -482,10 +485,11 @@ class PlanningInputs(_message.Message):
         pinned: _builtins.bool = ...,
         forecast: _builtins.str = ...,
         rejected_chains: _abc.Iterable[_builtins.str] | None = ...,
+        settled_chain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "slo_p95", b"slo_p95", "step", b"step", "switch_time", b"switch_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chains", b"chains", "currency_code", b"currency_code", "current_chain", b"current_chain", "demand", b"demand", "engines", b"engines", "forecast", b"forecast", "levels", b"levels", "miss_price", b"miss_price", "pinned", b"pinned", "policy", b"policy", "reactive_rate", b"reactive_rate", "rejected_chains", b"rejected_chains", "slo_p95", b"slo_p95", "slo_success", b"slo_success", "step", b"step", "switch_time", b"switch_time", "time", b"time", "wait_price_per_hour", b"wait_price_per_hour", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chains", b"chains", "currency_code", b"currency_code", "current_chain", b"current_chain", "demand", b"demand", "engines", b"engines", "forecast", b"forecast", "levels", b"levels", "miss_price", b"miss_price", "pinned", b"pinned", "policy", b"policy", "reactive_rate", b"reactive_rate", "rejected_chains", b"rejected_chains", "settled_chain", b"settled_chain", "slo_p95", b"slo_p95", "slo_success", b"slo_success", "step", b"step", "switch_time", b"switch_time", "time", b"time", "wait_price_per_hour", b"wait_price_per_hour", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -650,6 +654,7 @@ class EngineFacts(_message.Message):
     FLOOR_FIELD_NUMBER: _builtins.int
     OTHER_SECONDS_FIELD_NUMBER: _builtins.int
     OTHER_VARIATION_FIELD_NUMBER: _builtins.int
+    OTHERS_TARGET_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     version: _builtins.str
     price_per_hour: _builtins.float
@@ -670,6 +675,8 @@ class EngineFacts(_message.Message):
     """How long the work of other workloads takes on average; 0: like this workload's."""
     other_variation: _builtins.float
     """Its standard deviation over its mean."""
+    others_target: _builtins.int
+    """Instances that the most demanding of the other workloads needs of it, planned together with this one."""
     @_builtins.property
     def other_load(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Work of other workloads in flight on it, by step of the horizon."""
@@ -693,10 +700,11 @@ class EngineFacts(_message.Message):
         floor: _builtins.int = ...,
         other_seconds: _builtins.float = ...,
         other_variation: _builtins.float = ...,
+        others_target: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "cold_start_p95_seconds", b"cold_start_p95_seconds", "engine", b"engine", "floor", b"floor", "launchable", b"launchable", "max", b"max", "min", b"min", "other_load", b"other_load", "other_seconds", b"other_seconds", "other_variation", b"other_variation", "pinned", b"pinned", "price_per_hour", b"price_per_hour", "price_per_request", b"price_per_request", "ready", b"ready", "target", b"target", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "cold_start_p95_seconds", b"cold_start_p95_seconds", "engine", b"engine", "floor", b"floor", "launchable", b"launchable", "max", b"max", "min", b"min", "other_load", b"other_load", "other_seconds", b"other_seconds", "other_variation", b"other_variation", "others_target", b"others_target", "pinned", b"pinned", "price_per_hour", b"price_per_hour", "price_per_request", b"price_per_request", "ready", b"ready", "target", b"target", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

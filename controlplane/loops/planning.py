@@ -33,7 +33,7 @@ from controlplane.catalog.recommendations import RecommendationCatalog
 from controlplane.catalog.routes import RouteCatalog, Wish
 from controlplane.loops.leadership import LeadershipLostError
 from controlplane.planning.assembling import assemble
-from controlplane.planning.documents import problem_of, recommendation_of
+from controlplane.planning.documents import inputs_as_planned, problem_of, recommendation_of
 from controlplane.planning.plan import plan_together
 from controlplane.switching.terms import Terms
 from enchain.chains.decision_names import PoolName, RecommendationName
@@ -129,9 +129,10 @@ class PlanningLoop:
             return
         names = [workload_id(workload.name) for workload in workloads]
         common = await shared(store, now, of_resources=any(each.demand.unit for each in workloads))
-        inputs = [assemble(await known_of(store, name, now, common), now) for name in names]
+        inputs = [assemble(await known_of(store, name, now, common), now, names) for name in names]
         plans = plan_together([problem_of(each) for each in inputs])
-        for workload, name, each, planned in zip(workloads, names, inputs, plans, strict=True):
+        for workload, name, alone, planned in zip(workloads, names, inputs, plans, strict=True):
+            each = inputs_as_planned(alone, planned)
             made = recommendation_of(planned, each)
             before = next(iter(await recommendations(store, name)), None)
             if not news(made, before):

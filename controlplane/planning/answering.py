@@ -8,42 +8,51 @@ from dataclasses import replace
 
 from controlplane.planning import explain
 from controlplane.planning.binding import binding
-from controlplane.planning.changing import with_switching
 from controlplane.planning.choosing import Choice, choose
 from controlplane.planning.options import Judged, judged
-from controlplane.planning.problem import Option, Plan, Problem, Reason
+from controlplane.planning.problem import Option, Plan, PoolTarget, Problem, Reason
 from controlplane.planning.views import View, few
 
 
-def answered(problems: Sequence[Problem], *, waiting: bool = False) -> list[Plan]:
-    """Answer problems, each by itself.
-
-    Args:
-        problems: They were checked.
-        waiting: They have to stay where they are this time, as shared pools have no room for them.
-    """
+def answered(problems: Sequence[Problem]) -> list[Plan]:
+    """Answer problems that were checked, each by itself."""
     cautious = judged(problems, View.CAUTIOUS)
     unsure = [problem for problem in problems if _unsure(problem)]
     again = iter(judged(unsure, View.HOPEFUL))
     return [
-        _plan(problem, options, next(again) if _unsure(problem) else options, waiting=waiting)
+        _plan(problem, options, next(again) if _unsure(problem) else options)
         for problem, options in zip(problems, cautious, strict=True)
     ]
+
+
+def raised(option: Option, problem: Problem) -> Option:
+    """Answer an option whose pools have as many instances as another workload needs of them."""
+    most = {pool.engine: pool.others_target for pool in problem.pools if pool.others_target}
+    if not any(most.get(pool.engine, 0) > pool.target for pool in option.pools):
+        return option
+    return replace(option, pools=tuple(_raised(pool, most.get(pool.engine, 0)) for pool in option.pools))
+
+
+def _raised(pool: PoolTarget, most: int) -> PoolTarget:
+    if most <= pool.target:
+        return pool
+    share = pool.share * most / pool.target if pool.target else 0.0
+    return replace(pool, target=most, share=share)
 
 
 def _unsure(problem: Problem) -> bool:
     return any(few(call) for candidate in problem.candidates for call in candidate.calls)
 
 
-def _plan(problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged], *, waiting: bool) -> Plan:
+def _plan(problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged]) -> Plan:
     if not options:
         nothing = Reason("NO_CANDIDATE", "the workload has no chain that could be taken")
-        return Plan(None, (), switches=False, reasons=(nothing,))
-    charged = with_switching(problem, options)
-    hoped = {one.option.chain: one for one in with_switching(problem, hopeful)}
-    choice = choose(problem, charged, list(hoped.values()), waiting=waiting)
+        return Plan(problem, None, (), switches=False, reasons=(nothing,))
+    hoped = {one.option.chain: one for one in hopeful}
+    choice = choose(problem, options, hopeful)
     chosen = choice.chosen.option
     return Plan(
+        problem=problem,
         chosen=_told(choice, choice.chosen, ()),
         rivals=tuple(
             _told(choice, one, explain.of_rival(problem, choice, one, hoped[one.option.chain]))
@@ -56,9 +65,10 @@ def _plan(problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged]
 
 
 def _told(choice: Choice, one: Judged, reasons: tuple[Reason, ...]) -> Option:
-    return replace(
+    told = replace(
         one.option,
         binding=binding(one),
         reasons=reasons,
         explore_share=choice.explored.get(one.option.chain, 0.0),
     )
+    return raised(told, one.row.problem)

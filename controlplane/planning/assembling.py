@@ -76,8 +76,17 @@ class Known:
     rejected: Collection[str] = ()
 
 
-def assemble(known: Known, now: datetime) -> recommendation_pb2.PlanningInputs:
-    """Answer what a workload's plan rests on."""
+def assemble(
+    known: Known, now: datetime, together: Collection[str] = ()
+) -> recommendation_pb2.PlanningInputs:
+    """Answer what a workload's plan rests on.
+
+    Args:
+        known: All that is known of it.
+        now: When it is planned.
+        together: Ids of workloads that are planned together with it. What they put on pools planning works
+            out anew; only what others do is load on the pools.
+    """
     workload = known.workload
     inputs = recommendation_pb2.PlanningInputs(
         workload=workload_id(workload.name),
@@ -99,7 +108,8 @@ def assemble(known: Known, now: datetime) -> recommendation_pb2.PlanningInputs:
     _demand(inputs, known, now)
     inputs.chains.extend(_candidate(chain, known) for chain in known.chains)
     used = {(step.engine, step.version) for chain in inputs.chains for step in chain.steps}
-    inputs.engines.extend(_facts(version, known) for version in sorted(used))
+    names = {workload_name(name) for name in together}
+    inputs.engines.extend(_facts(version, known, names) for version in sorted(used))
     return inputs
 
 
@@ -227,14 +237,14 @@ def _step(
     return message
 
 
-def _facts(version: Version, known: Known) -> recommendation_pb2.EngineFacts:
+def _facts(version: Version, known: Known, together: Collection[str]) -> recommendation_pb2.EngineFacts:
     name, number = version
     engine = known.engines.get(name, engine_pb2.Engine())
     pool = known.pools.get(version, pool_pb2.Pool())
     ready = list(_ready(known.instances, version))
     own = workload_name(workload_id(known.workload.name))
     capacity = min((instance.capacity for instance in ready), default=1)
-    others = sum(share for workload, share in pool.demands.items() if workload != own)
+    others = sum(share for name, share in pool.demands.items() if name != own and name not in together)
     return recommendation_pb2.EngineFacts(
         engine=name,
         version=number,

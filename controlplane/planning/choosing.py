@@ -23,6 +23,7 @@ class Why(StrEnum):
     HYSTERESIS = "SAVES_TOO_LITTLE"
     FIRST = "NO_CHAIN_IN_FORCE"
     WAITS = "WAITS_FOR_SHARED_POOL"
+    SETTLED = "SETTLED_WITH_OTHERS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,13 @@ class Choice:
     explored: dict[str, float]
 
 
-def choose(
-    problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged], *, waiting: bool = False
-) -> Choice:
+def choose(problem: Problem, options: Sequence[Judged], hopeful: Sequence[Judged]) -> Choice:
     """Choose one of the options.
 
     Args:
         problem: What is planned for.
         options: At least one, as one should cautiously believe them to be.
         hopeful: The same, as they may turn out to be.
-        waiting: What is in force stays this time.
     """
     ranked = sorted(options, key=lambda one: _rank(problem, one))
     no = problem.rejected - {problem.current}
@@ -64,8 +62,9 @@ def choose(
     current = next((one for one in ranked if one.option.chain == problem.current), None)
     left = _cool_down_left(problem)
     chosen, why = _decided(problem, best, current, left)
-    if waiting and current is not None and chosen is not current:
-        chosen, why = current, Why.WAITS
+    settled = next((one for one in ranked if one.option.chain == problem.settled), None)
+    if settled is not None and settled is not chosen:
+        chosen, why = settled, Why.WAITS if settled is current else Why.SETTLED
     others = tuple(one for one in ranked if one is not chosen)
     explored = {} if problem.pinned else _explored(problem, chosen, hopeful)
     return Choice(chosen, best, others, why, left, explored)

@@ -10,11 +10,12 @@ import numpy as np
 from controlplane.planning.arrays import Rows
 from controlplane.planning.demand import stratum_weights
 from controlplane.planning.entries import late, queues
-from controlplane.planning.moments import Moments, others_on, width
-from controlplane.planning.problem import EngineVersion, PoolFacts, Problem
+from controlplane.planning.moments import Horizon, Moments, width
+from controlplane.planning.problem import Cost, EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rows import bounds_of
 from controlplane.planning.rules import UTILISATION_MAX
+from controlplane.planning.sums import across, weighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,16 @@ class Expected:
     waiting: FloatArray
     missed: FloatArray
 
+    def of(self, row: int, switching: float) -> Cost:
+        """Answer what one row costs, with what the change to it does."""
+        return Cost(
+            instances=float(self.instances[row]),
+            requests=float(self.requests[row]),
+            misses=float(self.misses[row]),
+            waiting=float(self.waiting[row]),
+            switching=switching,
+        )
+
 
 def expected(rows: Rows, moments: Moments, sizes: IntArray) -> Expected:
     """Answer what is expected of rows with such sizes, shape (e, p), by moment."""
@@ -47,13 +58,13 @@ def expected(rows: Rows, moments: Moments, sizes: IntArray) -> Expected:
     missing = (1.0 - success * (1.0 - late(rows, every, found))).reshape(rates.shape)
     # What queues cannot carry waits until half the part is over, on average, and counts as missed besides.
     spans = [one.problem.demand.step_seconds * width(one.problem.demand) for one in rows.rows]
-    seconds = (found.mean_seconds * rows.calls[every.row]).sum(axis=1) * found.carried
+    seconds = across(found.mean_seconds * rows.calls[every.row]) * found.carried
     seconds += (1.0 - found.carried) * np.array(spans)[every.row] / 2
     share = _shares(rows, moments)
-    rate = np.bincount(row, rates @ weights * share)
-    missed = np.bincount(row, (rates * missing) @ weights * share)
-    none_come = np.bincount(row, missing @ weights * share)
-    waited = np.bincount(row, (rates * seconds.reshape(rates.shape)) @ weights * share)
+    rate = np.bincount(row, weighted(rates, weights) * share)
+    missed = np.bincount(row, weighted(rates * missing, weights) * share)
+    none_come = np.bincount(row, weighted(missing, weights) * share)
+    waited = np.bincount(row, weighted(rates * seconds.reshape(rates.shape), weights) * share)
     prices = [(one.request_price, one.problem.promise.miss_price) for one in rows.rows]
     request_price, miss_price = np.array(prices).T
     return Expected(
@@ -67,41 +78,34 @@ def expected(rows: Rows, moments: Moments, sizes: IntArray) -> Expected:
 
 def _shares(rows: Rows, moments: Moments) -> FloatArray:
     """Answer which share of its horizon each part is, in the order of `every_part`."""
-    return np.concatenate([_spans(one.problem) for one in rows.rows]) if len(moments.parts) else np.zeros(0)
-
-
-def _spans(problem: Problem) -> FloatArray:
-    steps, wide = len(problem.demand.rates), width(problem.demand)
-    return np.diff(np.append(np.arange(0, steps, wide), steps)) / steps
+    return np.concatenate([moments.horizons[row.at].spans for row in rows.rows])
 
 
 def _instances(rows: Rows, moments: Moments, sizes: IntArray) -> FloatArray:
     """Answer what instances cost, with those of pools that the row leaves alone, less what others need."""
     answer = np.zeros(len(rows.rows))
-    share: dict[int, FloatArray] = {}
-    alone: dict[int, dict[EngineVersion, tuple[FloatArray, float]]] = {}
+    alone: dict[int, dict[EngineVersion, tuple[float, float]]] = {}
     for i, row in enumerate(rows.rows):
+        horizon = moments.horizons[row.at]
         if row.at not in alone:
-            share[row.at] = _spans(row.problem)
-            alone[row.at] = {pool.engine: _left_alone(row.problem, pool) for pool in row.problem.pools}
+            alone[row.at] = {
+                pool.engine: _left_alone(row.problem, pool, horizon) for pool in row.problem.pools
+            }
         left = alone[row.at]
         used = {pool.engine for pool in row.pools}
         answer[i] = sum(cost for engine, (_, cost) in left.items() if engine not in used)
-        spans, start = share[row.at], int(moments.starts[i])
-        mine = sizes[start : start + len(spans)].T @ spans
+        start = int(moments.starts[i])
+        mine = weighted(sizes[start : start + len(horizon.spans)].T, horizon.spans).tolist()
         for p, pool in enumerate(row.pools):
-            base = float(left[pool.engine][0] @ spans) if pool.engine in left else 0.0
-            answer[i] += pool.price_per_hour * (float(mine[p]) - base)
+            base = left[pool.engine][0] if pool.engine in left else 0.0
+            answer[i] += pool.price_per_hour * (mine[p] - base)
     return answer
 
 
-def _left_alone(problem: Problem, pool: PoolFacts) -> tuple[FloatArray, float]:
-    """Answer how many instances others need, by part, and what is kept beyond that where no chain uses it."""
+def _left_alone(problem: Problem, pool: PoolFacts, horizon: Horizon) -> tuple[float, float]:
+    """Answer how many instances others need on average, and what is kept beyond them if no chain uses it."""
     least, _, most = bounds_of(pool, problem.policy.exceed_max_by)
-    demand = problem.demand
-    load = np.maximum.reduceat(
-        others_on(pool, len(demand.rates)), np.arange(0, len(demand.rates), width(demand))
-    )
-    base = np.minimum(np.ceil(load / (max(1, pool.capacity) * UTILISATION_MAX) - 1e-9), most)
+    load = horizon.most(horizon.others[pool.engine])
+    base = np.minimum(np.ceil(load / (pool.capacity * UTILISATION_MAX) - 1e-9), most)
     kept = np.maximum(base, least)
-    return base, pool.price_per_hour * float((kept - base) @ _spans(problem))
+    return float(base @ horizon.spans), pool.price_per_hour * float((kept - base) @ horizon.spans)

@@ -13,6 +13,7 @@ import numpy as np
 from controlplane.planning.problem import Demand, Promise
 from controlplane.planning.queueing import FloatArray
 from controlplane.planning.rules import HOLD_SECONDS, QUANTILE_FREE, QUANTILE_PROMISED, STRATA
+from controlplane.planning.sums import product
 
 
 def planned_quantile(promise: Promise, capacity_price: float) -> float:
@@ -58,7 +59,7 @@ class Outlook:
 def outlook_of(demand: Demand) -> Outlook:
     """Lay demand out as arrays."""
     rates = np.maximum.accumulate(np.array(demand.rates, dtype=np.float64), axis=1)
-    return Outlook(demand, rates, rates @ _parts(demand.levels))
+    return Outlook(demand, rates, product(rates, _parts(demand.levels)))
 
 
 def stratum_weights() -> FloatArray:

@@ -58,6 +58,7 @@ def problem_of(inputs: recommendation_pb2.PlanningInputs) -> Problem:
         switch_time=inputs.switch_time.ToNanoseconds() / 1e9 if moved else None,
         pinned=inputs.pinned,
         rejected=frozenset(inputs.rejected_chains),
+        settled=inputs.settled_chain,
         currency=inputs.currency_code,
         forecast=inputs.forecast,
     )
@@ -93,6 +94,18 @@ def recommendation_of(
         message.quantile = plan.chosen.quantile
         message.lead_time.FromNanoseconds(_nanoseconds(plan.chosen.lead_seconds))
     return message
+
+
+def inputs_as_planned(
+    inputs: recommendation_pb2.PlanningInputs, plan: Plan
+) -> recommendation_pb2.PlanningInputs:
+    """Answer the inputs of a plan made together with others, such that they have that plan by themselves."""
+    planned = recommendation_pb2.PlanningInputs()
+    planned.CopyFrom(inputs)
+    planned.settled_chain = plan.problem.settled
+    del planned.engines[:]
+    planned.engines.extend(_facts_message(pool) for pool in plan.problem.pools)
+    return planned
 
 
 def option_message(option: Option) -> recommendation_pb2.ChainOption:
@@ -173,6 +186,7 @@ def _facts(message: recommendation_pb2.EngineFacts) -> PoolFacts:
         other_load=tuple(message.other_load),
         other_seconds=message.other_seconds,
         other_variation=message.other_variation,
+        others_target=message.others_target,
     )
 
 
@@ -198,6 +212,7 @@ def inputs_of(problem: Problem) -> recommendation_pb2.PlanningInputs:
         pinned=problem.pinned,
         forecast=problem.forecast,
         rejected_chains=sorted(problem.rejected),
+        settled_chain=problem.settled,
     )
     message.time.FromNanoseconds(_nanoseconds(problem.time))
     message.step.FromNanoseconds(_nanoseconds(problem.demand.step_seconds))
@@ -255,6 +270,7 @@ def _facts_message(pool: PoolFacts) -> recommendation_pb2.EngineFacts:
         other_load=pool.other_load,
         other_seconds=pool.other_seconds,
         other_variation=pool.other_variation,
+        others_target=pool.others_target,
     )
 
 

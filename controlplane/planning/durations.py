@@ -11,8 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from controlplane.planning.queueing import FloatArray
+from controlplane.planning.sums import product
 
-_Z95, _Z99 = 1.6448536269514722, 2.3263478740408408
+Z95, _Z99 = 1.6448536269514722, 2.3263478740408408
+"""Normal scores of the quantiles that are measured."""
+
 _NARROWEST = 1e-3
 """A spread of the logarithm that is as good as none."""
 
@@ -51,19 +54,19 @@ def shape_of(p50: float, p95: float, p99: float, mean: float, variation: float, 
     shift = math.log(stretch)
     if 0 < p50 <= p95 <= p99:
         median = math.log(p50) + shift
-        spread = max((math.log(p95) + shift - median) / _Z95, _NARROWEST)
-        tail = max((math.log(p99) - math.log(p95)) / (_Z99 - _Z95), _NARROWEST)
-        return LogShape(median, median + _Z95 * spread, spread, tail)
+        spread = max((math.log(p95) + shift - median) / Z95, _NARROWEST)
+        tail = max((math.log(p99) - math.log(p95)) / (_Z99 - Z95), _NARROWEST)
+        return LogShape(median, median + Z95 * spread, spread, tail)
     spread = max(math.sqrt(math.log1p(variation * variation)), _NARROWEST)
     median = math.log(max(mean, 1e-9)) - spread * spread / 2 + shift
-    return LogShape(median, median + _Z95 * spread, spread, spread)
+    return LogShape(median, median + Z95 * spread, spread, spread)
 
 
 def quantile_of(shape: LogShape, z: float) -> float:
     """Answer the duration at a normal score."""
-    if z <= _Z95:
+    if z <= Z95:
         return math.exp(shape.median + z * shape.spread)
-    return math.exp(shape.high + (z - _Z95) * shape.tail)
+    return math.exp(shape.high + (z - Z95) * shape.tail)
 
 
 def below(shapes: FloatArray, seconds: FloatArray) -> FloatArray:
@@ -78,7 +81,7 @@ def below(shapes: FloatArray, seconds: FloatArray) -> FloatArray:
     """
     median, high, spread, tail = (shapes[:, i, None] for i in range(4))
     logs = np.log(seconds)
-    scores = np.where(logs <= high, (logs - median) / spread, _Z95 + (logs - high) / tail)
+    scores = np.where(logs <= high, (logs - median) / spread, Z95 + (logs - high) / tail)
     return np.interp(scores, _TABLE, _NORMAL, left=0.0, right=1.0)
 
 
@@ -101,11 +104,11 @@ def overdue_by(service: FloatArray, waits: int) -> FloatArray:
     mass = np.diff(service, axis=0).T
     term = np.exp(-left)
     tail = term.copy()
-    found = [mass @ tail]
+    found = [product(mass, tail)]
     for count in range(1, waits):
         term = term * left / count
         tail = tail + term
-        found.append(mass @ tail)
+        found.append(product(mass, tail))
     return np.stack(found)
 
 

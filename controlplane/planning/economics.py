@@ -14,6 +14,7 @@ from controlplane.planning.durations import DECAYS
 from controlplane.planning.entries import Entries
 from controlplane.planning.queueing import FloatArray, IntArray, erlang_c
 from controlplane.planning.rules import IDLE_CHANCE, SATURATED
+from controlplane.planning.sums import weighted
 
 _LOGS = np.log(DECAYS)
 _TINY = 1e-9
@@ -114,7 +115,7 @@ def _lost(rows: Rows, pairs: _Pairs, sizes: IntArray) -> tuple[FloatArray, Float
     missed = 1.0 - carried * (1.0 - slow)
     money = missed * rows.miss_price[pairs.row][:, None]
     money += carried * seconds * pairs.calls[:, None] * (rows.wait_price[pairs.row] / 3600)[:, None]
-    return (pairs.rates * money) @ stratum_weights(), chance.max(axis=1, initial=0.0)
+    return weighted(pairs.rates * money, stratum_weights()), chance.max(axis=1, initial=0.0)
 
 
 def _slow(

@@ -109,7 +109,7 @@ def late(rows: Rows, entries: Entries, found: Queues) -> FloatArray:
     """Answer the share of provisions, of those that succeed, that are too slow or not carried at all."""
     row = entries.row
     slow = np.where(rows.promised[row] > 0, 1.0 - rows.service[-1, row], 0.0)
-    judged = np.flatnonzero((rows.promised[row] > 0) & (found.chance.sum(axis=1) > _NEVER))
+    judged = np.flatnonzero((rows.promised[row] > 0) & (found.chance.max(axis=1, initial=0.0) > _NEVER))
     for start in range(0, len(judged), _CHUNK):
         part = judged[start : start + _CHUNK]
         slow[part] = 1.0 - reached(rows, entries, found, part)[-1]

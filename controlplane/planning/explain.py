@@ -54,6 +54,8 @@ def _chosen(problem: Problem, choice: Choice) -> Reason:
         f"another {_time(choice.left_seconds)}",
         Why.WAITS: f"{_short(choice.best.option.chain)} would be better, but other workloads move first, and "
         f"its pools have no room for all of them at once; {_short(chosen.chain)} stays until the next plan",
+        Why.SETTLED: f"{_short(chosen.chain)} was best as the pools stood before other workloads that share "
+        "them were planned together with it",
         Why.HYSTERESIS: f"{_short(choice.best.option.chain)} would save less than the "
         f"{_share(problem.policy.hysteresis)} that a change must save, so that {_short(chosen.chain)} stays",
     }
@@ -158,6 +160,7 @@ def _held_back(problem: Problem, choice: Choice, rival: Judged) -> Iterator[Reas
     share = _share(saved / chosen.cost.total) if chosen.cost.total > 0 else _share(0)
     words = {
         Why.PINNED: "the route is pinned",
+        Why.SETTLED: "it was not as good before other workloads moved, and may be taken by the next plan",
         Why.WAITS: "other workloads that save more move first, and its pools have no room for all at once",
         Why.COOL_DOWN: f"no switch for another {_time(choice.left_seconds)} after the last one",
         Why.HYSTERESIS: f"it saves {share}, less than the {_share(problem.policy.hysteresis)} that a change "

@@ -3,7 +3,7 @@
 Options call it. It must not know what sizes come out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,10 +12,34 @@ import numpy as np
 from controlplane.planning.arrays import Rows
 from controlplane.planning.demand import Outlook, outlook_of, planned_quantile, planned_rates, window
 from controlplane.planning.entries import Entries
-from controlplane.planning.problem import Demand, PoolFacts
+from controlplane.planning.problem import Demand, EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rows import Row
 from controlplane.planning.rules import HOLD_SECONDS, PARTS_MAX
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Horizon:
+    """What the rows of a problem share: its demand, and the parts of its horizon.
+
+    Attributes:
+        outlook: Demand as arrays.
+        begins: Shape (parts,): the step with which each begins.
+        spans: Shape (parts,): the share of the horizon that each is.
+        strata: Shape (parts, s): the mean rate of each stratum of demand.
+        others: Shape (steps,) by pool: what others put on it.
+    """
+
+    outlook: Outlook
+    begins: IntArray
+    spans: FloatArray
+    strata: FloatArray
+    others: Mapping[EngineVersion, FloatArray]
+
+    def most(self, values: FloatArray) -> FloatArray:
+        """Answer the largest of each part of what is given by step."""
+        found: FloatArray = np.maximum.reduceat(values, self.begins)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +54,7 @@ class Moments:
         quantiles: Shape (n,): of demand, that is planned for.
         forecast: Shape (n,): the rate that must be decided for now, as the forecast alone has it.
         rates: Shape (n, steps of the row): provisions an hour to plan for, by step of the horizon.
+        horizons: What the rows of each problem share, by its place in the batch.
     """
 
     entries: Entries
@@ -39,6 +64,7 @@ class Moments:
     quantiles: FloatArray
     forecast: FloatArray
     rates: tuple[FloatArray, ...]
+    horizons: Mapping[int, Horizon]
 
     def now(self) -> IntArray:
         """Answer where each row's entry for what must be decided now is."""
@@ -71,14 +97,29 @@ def width(demand: Demand) -> int:
     return -(-len(demand.rates) // PARTS_MAX)
 
 
+def horizon_of(problem: Problem) -> Horizon:
+    """Answer the parts of a problem's horizon."""
+    steps = len(problem.demand.rates)
+    begins = np.arange(0, steps, width(problem.demand))
+    counts = np.diff(begins, append=steps)
+    outlook = outlook_of(problem.demand)
+    return Horizon(
+        outlook=outlook,
+        begins=begins,
+        spans=counts / steps,
+        strata=np.add.reduceat(outlook.strata, begins) / counts[:, None],
+        others={pool.engine: others_on(pool, steps) for pool in problem.pools},
+    )
+
+
 def moments_of(rows: Rows) -> Moments:
     """Answer the moments of rows. What is to be decided now is sized for the most of the lead time."""
     wide = rows.used.shape[1]
-    outlooks: dict[int, Outlook] = {}
+    horizons: dict[int, Horizon] = {}
     for row in rows.rows:
-        if row.at not in outlooks:
-            outlooks[row.at] = outlook_of(row.problem.demand)
-    found = [_moments(row, wide, outlooks[row.at]) for row in rows.rows]
+        if row.at not in horizons:
+            horizons[row.at] = horizon_of(row.problem)
+    found = [_moments(row, wide, horizons[row.at]) for row in rows.rows]
     parts = np.array([len(of.rates) - 2 for of in found])
     entries = Entries(
         row=np.repeat(np.arange(len(found)), parts + 2),
@@ -94,40 +135,36 @@ def moments_of(rows: Rows) -> Moments:
         quantiles=np.array([of.quantile for of in found]),
         forecast=np.array([of.forecast for of in found]),
         rates=tuple(of.by_step for of in found),
+        horizons=horizons,
     )
 
 
-def _moments(row: Row, wide: int, outlook: Outlook) -> _Of:
-    demand = row.problem.demand
+def _moments(row: Row, wide: int, horizon: Horizon) -> _Of:
+    demand, outlook = row.problem.demand, horizon.outlook
     quantile = planned_quantile(row.problem.promise, row.capacity_price)
-    rate, strata = planned_rates(outlook, quantile, row.lead_seconds), outlook.strata
-    other = np.zeros((len(rate), wide))
+    rate = planned_rates(outlook, quantile, row.lead_seconds)
+    parts, now = len(horizon.begins), window(demand, row.lead_seconds)
+    rates, others = np.empty(parts + 2), np.zeros((parts + 2, wide))
+    strata = np.empty((parts + 2, outlook.strata.shape[1]))
+    rates[:parts], strata[:parts] = horizon.most(rate), horizon.strata
     for p, pool in enumerate(row.pools):
         if pool.other_load:
-            other[:, p] = others_on(pool, len(rate))
-    begins = np.arange(0, len(rate), width(demand))
-    now = window(demand, row.lead_seconds)
-    held = window(demand, max(row.lead_seconds, HOLD_SECONDS))
-    firsts = [(rate[:end], other[:end], strata[:end]) for end in (now, held)]
+            others[:parts, p] = horizon.most(horizon.others[pool.engine])
+    for place, end in ((-2, now), (-1, window(demand, max(row.lead_seconds, HOLD_SECONDS)))):
+        busiest = int(rate[:end].argmax())
+        rates[place], strata[place] = rate[busiest], outlook.strata[busiest]
+        for p, pool in enumerate(row.pools):
+            if pool.other_load:
+                others[place, p] = horizon.others[pool.engine][:end].max()
     return _Of(
-        rates=np.concatenate((np.maximum.reduceat(rate, begins), [most.max() for most, _, _ in firsts])),
-        others=np.concatenate(
-            (np.maximum.reduceat(other, begins), [on_pools.max(axis=0) for _, on_pools, _ in firsts])
-        ),
-        strata=np.concatenate(
-            (_means(strata, begins), [spread[int(most.argmax())] for most, _, spread in firsts])
-        ),
-        ahead=int(np.searchsorted(begins, now)),
+        rates=rates,
+        others=others,
+        strata=strata,
+        ahead=int(np.searchsorted(horizon.begins, now)),
         quantile=quantile,
         forecast=float(outlook.at(quantile)[:now].max()),
         by_step=rate,
     )
-
-
-def _means(values: FloatArray, begins: IntArray) -> FloatArray:
-    counts = np.diff(np.append(begins, len(values)))
-    found: FloatArray = np.add.reduceat(values, begins) / counts[:, None]
-    return found
 
 
 def others_on(pool: PoolFacts, steps: int) -> FloatArray:

@@ -5,13 +5,15 @@ Choosing compares what it answers, and explaining words it. It must prefer none.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from controlplane.planning.arrays import Rows, arrays_of
+from controlplane.planning.changing import switching
 from controlplane.planning.completion import done_by, time_at
-from controlplane.planning.costs import Expected, expected
-from controlplane.planning.durations import LogShape, quantile_of, sums_below
+from controlplane.planning.costs import expected
+from controlplane.planning.durations import Z95, sums_below
 from controlplane.planning.entries import Entries, Queues, queues, reached, waits_of
 from controlplane.planning.moments import Moments, moments_of, width
 from controlplane.planning.problem import Cost, Option, PoolTarget, Problem
@@ -19,6 +21,7 @@ from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rows import Row, rows_of
 from controlplane.planning.rules import CELLS, SLOW_SHARE
 from controlplane.planning.sizing import Sized, sized
+from controlplane.planning.sums import across
 from controlplane.planning.views import View
 
 _Z999 = 3.09
@@ -90,9 +93,26 @@ def _judged(rows: Rows) -> list[Judged]:
     now = moments.now()
     p95 = _p95(rows, moments.entries.pick(now), sizes.sizes[now])
     alone = _p95(rows, _idle(moments.entries.pick(now)), sizes.sizes[now])
-    return [
-        _one(rows, moments, sizes, money, i, float(p95[i]), float(alone[i])) for i in range(len(rows.rows))
+    pools = [
+        tuple(_target(rows, moments, sizes.sizes, i, p) for p in range(len(row.pools)))
+        for i, row in enumerate(rows.rows)
     ]
+    change = switching(rows.rows, pools, alone.tolist())
+    reckoned = [
+        _Reckoned(money.of(i, change[i]), float(money.missed[i]), pools[i], float(p95[i]), float(alone[i]))
+        for i in range(len(rows.rows))
+    ]
+    return [_one(rows, moments, sizes, found, i) for i, found in enumerate(reckoned)]
+
+
+class _Reckoned(NamedTuple):
+    """What was worked out of one row."""
+
+    cost: Cost
+    missed: float
+    pools: tuple[PoolTarget, ...]
+    p95: float
+    alone: float
 
 
 def _idle(entries: Entries) -> Entries:
@@ -116,19 +136,16 @@ def _p95(rows: Rows, entries: Entries, sizes: IntArray) -> FloatArray:
 def _p95_beyond(rows: Rows, entries: Entries, found: Queues, part: IntArray) -> FloatArray:
     row = entries.row[part]
     waited = (found.own_seconds + found.other_seconds) * (found.chance > 0)
-    until = 5.0 * (waited[part] * rows.calls[row]).sum(axis=1)
-    counts = np.array([len(rows.rows[i].known) for i in row], dtype=np.float64)
-    for at, i in enumerate(row.tolist()):
-        shapes = rows.shapes[i, : len(rows.rows[i].known)].tolist()
-        until[at] += sum(quantile_of(LogShape(*shape), _Z999) for shape in shapes)
+    until = 5.0 * across(waited[part] * rows.calls[row])
+    counts = (rows.visits[row] >= 0).sum(axis=1).astype(np.float64)
+    slowest = np.exp(rows.shapes[row][..., 1] + (_Z999 - Z95) * rows.shapes[row][..., 3])
+    until += across(np.where(rows.visits[row] >= 0, slowest, 0.0))
     service = sums_below(rows.shapes[row], counts, until, CELLS)
     done = done_by(service, waits_of(rows, row, found, part), until)
     return time_at(done, until, 1 - SLOW_SHARE)
 
 
-def _one(
-    rows: Rows, moments: Moments, sizes: Sized, money: Expected, i: int, p95: float, alone: float
-) -> Judged:
+def _one(rows: Rows, moments: Moments, sizes: Sized, found: _Reckoned, i: int) -> Judged:
     row = rows.rows[i]
     start, parts, now = int(moments.starts[i]), int(moments.parts[i]), int(moments.now()[i])
     ahead = int(moments.ahead[i])
@@ -136,18 +153,13 @@ def _one(
     succeeds = row.success >= row.problem.promise.success - 1e-12
     option = Option(
         chain=row.candidate.chain,
-        cost=Cost(
-            instances=float(money.instances[i]),
-            requests=float(money.requests[i]),
-            misses=float(money.misses[i]),
-            waiting=float(money.waiting[i]),
-        ),
+        cost=found.cost,
         quantile=float(moments.quantiles[i]),
         lead_seconds=row.lead_seconds,
-        p95_seconds=p95,
-        miss_probability=float(money.missed[i]),
+        p95_seconds=found.p95,
+        miss_probability=found.missed,
         success=row.success,
-        pools=tuple(_target(rows, moments, sizes.sizes, i, p) for p in range(len(row.pools))),
+        pools=found.pools,
         samples=row.samples,
         feasible=bool(kept.all()) and succeeds,
     )
@@ -157,7 +169,7 @@ def _one(
         sizings=tuple(_sizing(rows, sizes, i, p, now) for p in range(len(row.pools))),
         kept_now=bool(kept[:ahead].all() and kept[parts]) and succeeds,
         succeeds=succeeds,
-        fastest_seconds=alone,
+        fastest_seconds=found.alone,
         planned_rate=float(moments.entries.rate[now]),
         forecast_rate=float(moments.forecast[i]),
     )

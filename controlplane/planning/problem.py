@@ -88,6 +88,7 @@ class PoolFacts:
         other_load: Work of other workloads in flight on it, by step of the horizon; the last one goes on.
         other_seconds: How long that work takes on average; 0: like this workload's.
         other_variation: Standard deviation of it over the mean.
+        others_target: Instances that the most demanding of the other workloads needs of it.
     """
 
     engine: EngineVersion
@@ -105,6 +106,7 @@ class PoolFacts:
     other_load: tuple[float, ...] = ()
     other_seconds: float = 0.0
     other_variation: float = 1.0
+    others_target: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Problem:
         switch_time: When the route was last moved, seconds since the epoch; None: never.
         pinned: A person holds the route where it is.
         rejected: Chains that a person has said no to.
+        settled: The chain that planning together with the workloads that share its pools came to; empty: it
+            is planned alone.
         currency: ISO 4217 code of all prices.
         forecast: Name of the forecast that it rests on.
     """
@@ -189,6 +193,7 @@ class Problem:
     switch_time: float | None = None
     pinned: bool = False
     rejected: frozenset[str] = frozenset()
+    settled: str = ""
     currency: str = ""
     forecast: str = ""
 
@@ -286,6 +291,8 @@ class Plan:
     """The answer to a problem.
 
     Attributes:
+        problem: What it answers. Planned together with others it is the problem with what they put on its
+            pools and what was settled with them, so that it has this answer by itself.
         chosen: The chain to take; None where there is no candidate.
         rivals: All others, the best first, each with why it was not chosen.
         switches: The chosen chain is another than the one in force, and the difference is worth a switch.
@@ -294,6 +301,7 @@ class Plan:
             `reactive` or `cost`; empty where none was tight.
     """
 
+    problem: Problem
     chosen: Option | None
     rivals: tuple[Option, ...]
     switches: bool

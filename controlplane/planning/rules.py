@@ -41,7 +41,7 @@ IDLE_CHANCE = 1e-4
 EXPLORED_MAX = 3
 """Chains that are given a share of requests at once so that they are measured."""
 
-PARTS_MAX = 16
+PARTS_MAX = 12
 """The horizon is planned in so many parts at most: pools do not change more often than that."""
 
 STRATA = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)

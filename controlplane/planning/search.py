@@ -58,6 +58,32 @@ class _Front:
         return sizes
 
 
+def needed(low: IntArray, high: IntArray, keeps: Keeps) -> IntArray:
+    """Answer how large each pool must be at least for the promise to be kept, the others as large as can be.
+
+    No sizes that keep the promise are smaller anywhere, so that the search may begin there. Found by halving:
+    a larger pool never breaks the promise.
+
+    Args:
+        low: Shape (e, p): the smallest sizes that come into question.
+        high: Shape (e, p): the largest; they keep the promise.
+        keeps: Says which sizes keep the promise.
+
+    Returns:
+        Shape (e, p).
+    """
+    smallest, largest = low.copy(), high.copy()
+    while (open_ := np.argwhere(smallest < largest)).size:
+        entry, pool = open_.T
+        middle = (smallest[entry, pool] + largest[entry, pool]) // 2
+        sizes = high[entry]
+        sizes[np.arange(len(entry)), pool] = middle
+        kept = np.array(keeps(entry, sizes), dtype=bool)
+        largest[entry[kept], pool[kept]] = middle[kept]
+        smallest[entry[~kept], pool[~kept]] = middle[~kept] + 1
+    return smallest
+
+
 def cheapest(orders: Sequence[Order], low: IntArray, high: IntArray, keeps: Keeps) -> IntArray:
     """Answer the first sizes in order that keep the promise, for each entry.
 

@@ -14,7 +14,7 @@ from controlplane.planning.economics import economic
 from controlplane.planning.entries import Entries, late, queues
 from controlplane.planning.queueing import IntArray
 from controlplane.planning.rules import IDLE_CHANCE, SLOW_SHARE, UTILISATION_MAX
-from controlplane.planning.search import Order, cheapest
+from controlplane.planning.search import Order, cheapest, needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,13 @@ def _promised(rows: Rows, entries: Entries, low: IntArray) -> tuple[IntArray, Bo
         Order(prices, honoured)
         for prices, honoured in zip(rows.price[row].tolist(), rows.honoured[row].tolist(), strict=True)
     ]
+
+    def keeps_of(at: IntArray, sizes: IntArray) -> list[bool]:
+        return keeps(index[at], sizes)
+
     answer = high.copy()
-    answer[index] = cheapest(orders, low[index], high[index], lambda at, sizes: keeps(index[at], sizes))
+    least = needed(low[index], high[index], keeps_of)
+    answer[index] = cheapest(orders, least, high[index], keeps_of)
     return answer, possible
 
 

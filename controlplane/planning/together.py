@@ -8,12 +8,11 @@ In the end pools are sized for what is really on them. It must never give two wo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 
-from controlplane.planning.answering import answered
+from controlplane.planning.answering import answered, raised
 from controlplane.planning.loads import Load, Loads, changed, load_of, total, with_others
 from controlplane.planning.moments import others_on
-from controlplane.planning.problem import EngineVersion, Option, Plan, PoolFacts, PoolTarget, Problem
+from controlplane.planning.problem import EngineVersion, Plan, PoolFacts, Problem
 from controlplane.planning.rows import bounds_of
 from controlplane.planning.rules import UTILISATION_MAX
 
@@ -26,6 +25,8 @@ class _Board:
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = problems
+        self.moved = False
+        self._chains = [problem.current for problem in problems]
         self._loads = [load_of(problem, problem.current) for problem in problems]
         self._whole = total(self._loads)
 
@@ -33,9 +34,15 @@ class _Board:
         """Answer problems with what the others put on their pools."""
         return [with_others(self.problems[at], self._whole, self._loads[at]) for at in which]
 
+    def settled(self) -> list[Problem]:
+        """Answer all problems with what the others put on their pools, and the chains that they came to."""
+        beside = self.beside_others(range(len(self.problems)))
+        return [replace(problem, settled=chain) for problem, chain in zip(beside, self._chains, strict=True)]
+
     def take(self, at: int, chain: str) -> None:
         """Put a workload's work on the pools of a chain."""
         self._put(at, load_of(self.problems[at], chain))
+        self._chains[at], self.moved = chain, True
 
     def take_if_room(self, at: int, chain: str) -> bool:
         """Do so where the pools can carry it beside all that is on them."""
@@ -44,7 +51,9 @@ class _Board:
         self._put(at, wanted)
         facts = {pool.engine: pool for pool in problem.pools}
         fits = all(_fits(problem, facts.get(engine), self._whole[engine]) for engine in wanted)
-        if not fits:
+        if fits:
+            self._chains[at], self.moved = chain, True
+        else:
             self._put(at, before)
         return fits
 
@@ -67,9 +76,10 @@ def answered_together(problems: Sequence[Problem]) -> list[Plan]:
         open_ = _moved(board, found, last=wave == WAVES - 1)
         if not open_:
             break
-    waiting = answered(board.beside_others(open_), waiting=True)
-    plans.update(zip(open_, waiting, strict=True))
-    return _agreed(_resized(board, [plans[at] for at in range(len(problems))]))
+    every = range(len(problems))
+    if board.moved or open_:
+        plans = dict(zip(every, answered(board.settled()), strict=True))
+    return _agreed([plans[at] for at in every])
 
 
 def _moved(board: _Board, found: Mapping[int, Plan], *, last: bool) -> list[int]:
@@ -101,51 +111,25 @@ def _fits(problem: Problem, pool: PoolFacts | None, load: Load) -> bool:
     return bool((load.work + outside <= most * pool.capacity * UTILISATION_MAX).all())
 
 
-def _resized(board: _Board, plans: Sequence[Plan]) -> list[Plan]:
-    """Size what was chosen for what is on the pools in the end; rivals stay as they were compared."""
-    which = [at for at, plan in enumerate(plans) if plan.chosen is not None]
-    alone = [
-        _with_chain_only(problem, plans[at].chosen)
-        for at, problem in zip(which, board.beside_others(which), strict=True)
-    ]
-    sized = list(plans)
-    for at, plan in zip(which, answered(alone), strict=True):
-        told, found = plans[at].chosen, plan.chosen
-        assert told is not None
-        assert found is not None
-        cost = replace(found.cost, switching=told.cost.switching)
-        chosen = replace(found, explore_share=told.explore_share, cost=cost)
-        sized[at] = replace(plans[at], chosen=chosen, binding=plan.binding)
-    return sized
-
-
-def _with_chain_only(problem: Problem, chosen: Option | None) -> Problem:
-    assert chosen is not None
-    only = tuple(one for one in problem.candidates if one.chain == chosen.chain)
-    return replace(problem, candidates=only)
-
-
 def _agreed(plans: Sequence[Plan]) -> list[Plan]:
-    """Give a pool that workloads share one target: the most that one of them needs."""
-    most: dict[EngineVersion, list[PoolTarget]] = {}
-    for plan in plans:
+    """Let every workload know what the most demanding of the others needs of the pools that they share."""
+    targets: dict[EngineVersion, list[tuple[int, int]]] = {}
+    for at, plan in enumerate(plans):
         for pool in plan.chosen.pools if plan.chosen else ():
-            most.setdefault(pool.engine, []).append(pool)
-    shared = {engine: _shared(every) for engine, every in most.items()}
-    return [
-        replace(plan, chosen=_with_shared(plan.chosen, shared)) if plan.chosen else plan for plan in plans
-    ]
+            targets.setdefault(pool.engine, []).append((pool.target, at))
+    most = {engine: sorted(every, reverse=True)[:2] for engine, every in targets.items()}
+    return [_told(plan, at, most) for at, plan in enumerate(plans)]
 
 
-def _shared(every: Sequence[PoolTarget]) -> tuple[int, tuple[int, ...]]:
-    steps = zip_longest(*(one.targets for one in every), fillvalue=0)
-    return max(one.target for one in every), tuple(max(step) for step in steps)
-
-
-def _with_shared(chosen: Option, shared: Mapping[EngineVersion, tuple[int, tuple[int, ...]]]) -> Option:
-    return replace(chosen, pools=tuple(_as_all(pool, *shared[pool.engine]) for pool in chosen.pools))
-
-
-def _as_all(pool: PoolTarget, target: int, targets: tuple[int, ...]) -> PoolTarget:
-    share = pool.share / pool.target * target if pool.target else 0.0
-    return replace(pool, target=target, targets=targets[: len(pool.targets)], share=share)
+def _told(plan: Plan, at: int, most: Mapping[EngineVersion, Sequence[tuple[int, int]]]) -> Plan:
+    pools = []
+    for pool in plan.problem.pools:
+        others = max((target for target, who in most.get(pool.engine, ()) if who != at), default=0)
+        pools.append(replace(pool, others_target=max(pool.others_target, others)))
+    problem = replace(plan.problem, pools=tuple(pools))
+    return replace(
+        plan,
+        problem=problem,
+        chosen=raised(plan.chosen, problem) if plan.chosen else None,
+        rivals=tuple(raised(rival, problem) for rival in plan.rivals),
+    )

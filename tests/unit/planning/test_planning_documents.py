@@ -3,8 +3,14 @@
 from random import Random
 
 from benchmarks.planning.making import fleet, workload
-from controlplane.planning.documents import inputs_of, policy_of, problem_of, recommendation_of
-from controlplane.planning.plan import plan
+from controlplane.planning.documents import (
+    inputs_as_planned,
+    inputs_of,
+    policy_of,
+    problem_of,
+    recommendation_of,
+)
+from controlplane.planning.plan import plan, plan_together
 from enchain.state.codec import decode, encode
 from enchain.v1 import recommendation_pb2
 
@@ -47,6 +53,17 @@ def test_other_inputs_have_another_digest() -> None:
     other.reactive_rate += 1
 
     assert recommendation_of(found, inputs).input_digest != recommendation_of(found, other).input_digest
+
+
+def test_inputs_of_a_plan_made_with_others_have_it_by_themselves() -> None:
+    rng = Random(9)
+    pools = fleet(rng, 4)
+    every = [inputs_of(workload(rng, at, pools, 3, 4)) for at in range(6)]
+    plans = plan_together([problem_of(inputs) for inputs in every])
+
+    for inputs, found in zip(every, plans, strict=True):
+        kept = decode(recommendation_pb2.PlanningInputs, encode(inputs_as_planned(inputs, found)))
+        assert recommendation_of(plan(problem_of(kept)), kept) == recommendation_of(found, kept)
 
 
 def test_a_policy_that_names_nothing_has_the_defaults() -> None:

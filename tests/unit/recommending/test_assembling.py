@@ -110,6 +110,14 @@ def test_what_was_never_measured_stays_unknown() -> None:
     assert call.mean_seconds == 0
 
 
+def test_what_is_planned_together_is_no_load_of_others() -> None:
+    pool = pool_pb2.Pool(name="engines/ansible/pools/2", demands={"workloads/db": 1.5, "workloads/web": 2})
+    known = Known(workload(), [chain()], pools={("ansible", "2"): pool})
+
+    assert assemble(known, NOW).engines[0].other_load == [3.5]
+    assert assemble(known, NOW, ["site", "db"]).engines[0].other_load == [2]
+
+
 def test_what_other_workloads_ask_of_a_pool_is_load_on_it() -> None:
     pool = pool_pb2.Pool(name="engines/ansible/pools/2", demands={"workloads/site": 2, "workloads/db": 1.5})
     instances = [

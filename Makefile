@@ -77,6 +77,12 @@ simulate: ## routers, journal and engine ledgers in virtual time under seeded fa
 demo: $(VENV)/.ready ## the whole story on this machine, in under 5 minutes
 	$(VENV)/bin/python -m examples.demo
 
+SCALING_ARGS ?=
+
+.PHONY: demo-scaling
+demo-scaling: $(VENV)/.ready ## scaling ahead of real demand on real engines, in under 10 minutes (SCALING_ARGS="--data DIR")
+	$(VENV)/bin/python -m examples.demo_scaling $(SCALING_ARGS)
+
 CHAOS_SCALE ?= full
 CHAOS_SEED ?= 1
 CHAOS_SCENARIO ?= chaos

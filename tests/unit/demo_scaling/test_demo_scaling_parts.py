@@ -1,0 +1,101 @@
+"""The pure parts of the demonstration of scaling: what is replayed, when requests come, what is told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from enchain.chains.errors import InvalidArgumentError
+from examples.demo_scaling import hindsight
+from examples.demo_scaling.ahead import needed_at
+from examples.demo_scaling.replaying import STEP, compressed
+from examples.demo_scaling.requests import Request, arrivals
+from examples.demo_scaling.stage import INSTANCES_MAX, PROMISED_SECONDS, WORK_SECONDS
+from examples.demo_scaling.traces import SOURCES, replays
+from examples.demo_scaling.watching import Watched
+
+
+def test_traces_come_from_the_package_cut_where_it_was_fixed_beforehand() -> None:
+    found = replays(None, 240, 1.3)
+
+    assert [each.name for each in found] == [source.name for source in SOURCES]
+    for each in found:
+        assert len(each.coming) == 240
+        assert each.past.mean() == pytest.approx(1.3)
+        assert len(each.past) <= 14 * 288
+
+
+def test_a_folder_without_the_traces_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"alibaba2018_machines\.csv is not there"):
+        replays(tmp_path, 240, 1.3)
+
+
+def test_requests_come_as_often_as_the_trace_says_and_the_same_each_time() -> None:
+    rates = np.array([2.0, 0.0, 6.0])
+
+    times = arrivals(rates, 100.0, np.random.default_rng(7))
+
+    assert np.all(np.diff(times) >= 0)
+    counts = np.histogram(times, [0, 100, 200, 300])[0]
+    assert counts[1] == 0
+    # Counts of a Poisson process are within five deviations of their mean but once in a million.
+    assert abs(counts[0] - 200) < 5 * np.sqrt(200)
+    assert abs(counts[2] - 600) < 5 * np.sqrt(600)
+    assert np.array_equal(times, arrivals(rates, 100.0, np.random.default_rng(7)))
+
+
+def test_reactive_scaling_keeps_enough_for_the_most_of_half_an_hour_within_bounds() -> None:
+    seen = [9.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.0]
+
+    assert hindsight.instances(seen, 1.5) == int(np.ceil(1.5 * 3.0 * WORK_SECONDS))
+    assert hindsight.instances([0.0] * 6, 1.5) == 1
+    assert hindsight.instances([1000.0] * 6, 1.5) == INSTANCES_MAX
+
+
+def test_hindsight_takes_no_more_headroom_than_pays() -> None:
+    idle, busy = np.full(60, 0.1), np.full(60, 2.0)
+
+    def best(coming: np.ndarray) -> float:
+        times = arrivals(coming, STEP, np.random.default_rng(1))
+        return hindsight.best_headroom(coming, coming, times, step=STEP, lead=3.5)
+
+    # One instance is enough for the first, whatever the headroom; two would be busy all the time for the second.
+    assert best(idle) == hindsight.HEADROOMS[0]
+    assert best(busy) > hindsight.HEADROOMS[0]
+
+
+def test_a_forecast_in_compressed_time_keeps_its_rates() -> None:
+    fan = np.sort(np.random.default_rng(3).random((48, 13)), axis=1)
+
+    message = compressed(fan, 1_000_000.25, 0.5)
+
+    assert message.step.ToMilliseconds() == STEP * 1000
+    assert message.origin_time.ToMilliseconds() == 1_000_000_250
+    assert list(message.steps[7].quantiles) == pytest.approx((3600 * fan[7]).tolist())
+    assert message.recent_max == 1800
+
+
+def test_a_switch_is_needed_from_the_first_step_whose_demand_takes_its_chain() -> None:
+    rates = [1.0, 1.0, 1.0, 2.5, 1.0]
+
+    def taken(rate: float) -> str:
+        return "busy" if rate > 2 else "calm"
+
+    assert needed_at(taken, "busy", rates, decided=1, reach=10) == 3
+    assert needed_at(taken, "busy", rates, decided=1, reach=1) is None
+    assert needed_at(taken, "calm", rates, decided=1, reach=10) == 0
+
+
+def test_instances_are_paid_from_look_to_look() -> None:
+    watched = Watched(times=[0.0, 1800.0, 3600.0])
+    watched.paid["static"] = [2, 4, 4]
+
+    assert watched.instance_hours("static") == 3.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "failed", "missed"),
+    [(PROMISED_SECONDS, "", False), (PROMISED_SECONDS + 0.01, "", True), (0.1, "NO_ROUTER", True)],
+)
+def test_what_fails_or_is_late_has_missed(seconds: float, failed: str, missed: bool) -> None:
+    assert Request("static", 0.0, seconds, "", failed).missed == missed

@@ -59,7 +59,7 @@ def test_hindsight_takes_no_more_headroom_than_pays() -> None:
         times = arrivals(coming, STEP, np.random.default_rng(1))
         return hindsight.best_headroom(coming, coming, times, step=STEP, lead=3.5)
 
-    # One instance is enough for the first, whatever the headroom; two would be busy all the time for the second.
+    # One instance is enough for the first, whatever the headroom; two are busy all the time with the second.
     assert best(idle) == hindsight.HEADROOMS[0]
     assert best(busy) > hindsight.HEADROOMS[0]
 

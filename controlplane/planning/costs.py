@@ -84,7 +84,7 @@ def _shares(rows: Rows, moments: Moments) -> FloatArray:
 def _instances(rows: Rows, moments: Moments, sizes: IntArray) -> FloatArray:
     """Answer what instances cost, with those of pools that the row leaves alone, less what others need."""
     answer = np.zeros(len(rows.rows))
-    alone: dict[int, dict[EngineVersion, tuple[float, float]]] = {}
+    alone: dict[int, dict[EngineVersion, tuple[FloatArray, float]]] = {}
     for i, row in enumerate(rows.rows):
         horizon = moments.horizons[row.at]
         if row.at not in alone:
@@ -95,17 +95,20 @@ def _instances(rows: Rows, moments: Moments, sizes: IntArray) -> FloatArray:
         used = {pool.engine for pool in row.pools}
         answer[i] = sum(cost for engine, (_, cost) in left.items() if engine not in used)
         start = int(moments.starts[i])
-        mine = weighted(sizes[start : start + len(horizon.spans)].T, horizon.spans).tolist()
+        mine = sizes[start : start + len(horizon.spans)].T.astype(np.float64)
         for p, pool in enumerate(row.pools):
-            base = left[pool.engine][0] if pool.engine in left else 0.0
-            answer[i] += pool.price_per_hour * (mine[p] - base)
+            if pool.engine in left:
+                mine[p] -= left[pool.engine][0]
+        prices = [pool.price_per_hour for pool in row.pools]
+        averages = weighted(mine[: len(prices)], horizon.spans).tolist()
+        answer[i] += sum(price * mean for price, mean in zip(prices, averages, strict=True))
     return answer
 
 
-def _left_alone(problem: Problem, pool: PoolFacts, horizon: Horizon) -> tuple[float, float]:
-    """Answer how many instances others need on average, and what is kept beyond them if no chain uses it."""
+def _left_alone(problem: Problem, pool: PoolFacts, horizon: Horizon) -> tuple[FloatArray, float]:
+    """Answer how many instances others need, by part, and what is kept beyond them if no chain uses it."""
     least, _, most = bounds_of(pool, problem.policy.exceed_max_by)
     load = horizon.most(horizon.others[pool.engine])
     base = np.minimum(np.ceil(load / (pool.capacity * UTILISATION_MAX) - 1e-9), most)
     kept = np.maximum(base, least)
-    return float(base @ horizon.spans), pool.price_per_hour * float((kept - base) @ horizon.spans)
+    return base, pool.price_per_hour * float((kept - base) @ horizon.spans)

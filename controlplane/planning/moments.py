@@ -70,10 +70,6 @@ class Moments:
         """Answer where each row's entry for what must be decided now is."""
         return self.starts + self.parts
 
-    def held(self) -> IntArray:
-        """Answer where each row's entry is for the longer time over which pools do not shrink."""
-        return self.starts + self.parts + 1
-
     def every_part(self) -> IntArray:
         """Answer where the parts of all rows are."""
         spans = zip(self.starts.tolist(), self.parts.tolist(), strict=True)

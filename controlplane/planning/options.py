@@ -147,7 +147,8 @@ def _p95_beyond(rows: Rows, entries: Entries, found: Queues, part: IntArray) -> 
 
 def _one(rows: Rows, moments: Moments, sizes: Sized, found: _Reckoned, i: int) -> Judged:
     row = rows.rows[i]
-    start, parts, now = int(moments.starts[i]), int(moments.parts[i]), int(moments.now()[i])
+    start, parts = int(moments.starts[i]), int(moments.parts[i])
+    now = start + parts
     ahead = int(moments.ahead[i])
     kept = sizes.kept[start : start + parts + 1]
     succeeds = row.success >= row.problem.promise.success - 1e-12
@@ -179,7 +180,7 @@ def _target(rows: Rows, moments: Moments, sizes: IntArray, i: int, p: int) -> Po
     row = rows.rows[i]
     pool = row.pools[p]
     start, parts = int(moments.starts[i]), int(moments.parts[i])
-    now, held = int(moments.now()[i]), int(moments.held()[i])
+    now, held = start + parts, start + parts + 1
     rates = moments.rates[i]
     by_step = np.repeat(sizes[start : start + parts, p], width(row.problem.demand))[: len(rates)]
     target = int(max(sizes[now, p], min(pool.target, sizes[held, p], rows.most[i, p])))

@@ -12,7 +12,7 @@ from controlplane.planning.durations import LogShape, shape_of
 from controlplane.planning.knee import useful
 from controlplane.planning.problem import Call, Candidate, EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import residual_seconds
-from controlplane.planning.views import Alike, View, measured_alike, seen
+from controlplane.planning.views import Alike, View, few, measured_alike, seen
 
 UNBOUNDED = 1_000_000
 """Instances at most where there is no maximum."""
@@ -122,30 +122,32 @@ def _row(
     alike: Alike,
     view: View,
 ) -> Row:
-    calls = [seen(call, view, alike) for call in candidate.calls]
+    calls = [seen(call, view, alike) if few(call) else call for call in candidate.calls]
     engines = list(dict.fromkeys(call.engine for call in calls))
     pools = tuple(facts.get(engine) or PoolFacts(engine, launchable=False) for engine in engines)
     visits = tuple(engines.index(call.engine) for call in calls)
-    known = tuple(_known(call, pools[pool].capacity) for call, pool in zip(calls, visits, strict=True))
-    success, asked = 1.0, 0.0
-    for call, pool in zip(calls, visits, strict=True):
+    known = []
+    success, asked, kept = 1.0, 0.0, 0.0
+    for call, visit in zip(calls, visits, strict=True):
+        pool = pools[visit]
+        of = _known(call, pool.capacity)
+        known.append(of)
         success *= call.success
-        asked += max(1.0, call.attempts) * (call.cost + pools[pool].price_per_request)
+        asked += max(1.0, call.attempts) * (call.cost + pool.price_per_request)
+        kept += of.load / of.places * pool.price_per_hour
     return Row(
         problem=problem,
         at=at,
         candidate=candidate,
         pools=pools,
         visits=visits,
-        known=known,
+        known=tuple(known),
         figures=tuple(_figures(known, visits, pool) for pool in range(len(pools))),
         lead_seconds=max((pool.cold_start_seconds for pool in pools if _may_grow(pool)), default=0.0),
         success=success,
         samples=min((call.samples for call in candidate.calls), default=0.0),
         request_price=asked,
-        capacity_price=sum(
-            of.load / of.places * pools[pool].price_per_hour for of, pool in zip(known, visits, strict=True)
-        ),
+        capacity_price=kept,
     )
 
 

@@ -125,7 +125,8 @@ def _told(plan: Plan, at: int, most: Mapping[EngineVersion, Sequence[tuple[int, 
     pools = []
     for pool in plan.problem.pools:
         others = max((target for target, who in most.get(pool.engine, ()) if who != at), default=0)
-        pools.append(replace(pool, others_target=max(pool.others_target, others)))
+        known = others <= pool.others_target
+        pools.append(pool if known else replace(pool, others_target=others))
     problem = replace(plan.problem, pools=tuple(pools))
     return replace(
         plan,

@@ -1,6 +1,9 @@
 """Headroom of each series from its own past, as a service would learn it, without hindsight. Pure.
 
 The benchmark calls it on the trial at every step. At each moment only ratios are used whose demand had come.
+Each series gets the factor that would have cost it least where a short step has a price, the same for all;
+that price is the one at which the past as a whole had the share of short steps that is wanted. To give each
+series the same share of short steps instead costs more than one factor for all: the wild ones are dear.
 """
 
 import numpy as np
@@ -8,7 +11,6 @@ import numpy as np
 from benchmarks.scaling.sizing import LEADS, Sized, charged, sized
 from benchmarks.scaling.trials import Trial
 from controlplane.forecast.series import FloatArray
-from controlplane.planning.envelope import headroom
 
 BEGIN = 288
 """Steps from which sizes are counted: a day, so that every series has a past of its own."""
@@ -17,7 +19,15 @@ EVERY = 12
 """Steps after which the factor is made anew."""
 
 PRIOR = 96.0
-"""How many steps the factor pooled over series counts as."""
+"""How many steps what is pooled over series counts as."""
+
+TRIED: FloatArray = np.exp(np.linspace(np.log(0.7), np.log(4.0), 120))
+"""Factors that are tried."""
+
+CHEAPEST, DEAREST = 1e-3, 1e3
+"""Prices of a short step that are tried, in capacity of a step of mean demand."""
+
+HALVINGS = 30
 
 
 def own(made: Trial, policy: str, lead: str, short: float) -> tuple[Sized, Sized, Sized]:
@@ -32,29 +42,49 @@ def own(made: Trial, policy: str, lead: str, short: float) -> tuple[Sized, Sized
     return sized(plain, demand, short), charged(learned, demand, 1.0), sized(learned, demand, short)
 
 
-def factors(ratios: FloatArray, step: int, short: float) -> FloatArray:
-    """Answer each series' headroom at each moment, 1 before `BEGIN`; shape as that of the ratios.
+def factors(wanted: FloatArray, demand: FloatArray, step: int, short: float) -> FloatArray:
+    """Answer each series' headroom at each moment, 1 before `BEGIN`; shape (n, k).
 
     Args:
-        ratios: Shape (n, k): at each moment what came so many steps later by what was wanted.
+        wanted: Shape (n, k): what a policy wanted to be ready for.
+        demand: Shape (n, k): what came so many steps later, NaN where it is not known.
         step: How many steps ahead, from 1: the first is the value that comes next.
         short: The share of steps that may be short.
     """
-    found = np.ones(ratios.shape)
-    for at in range(BEGIN, ratios.shape[1], EVERY):
-        past = ratios[:, : at - step + 1]
-        seen = past[np.isfinite(past)]
-        pooled = float(np.quantile(seen, 1 - short)) if seen.size else 1.0
-        each = [headroom(row, short, pooled, PRIOR) for row in past]
-        found[:, at : at + EVERY] = np.array(each)[:, None]
+    found = np.ones(wanted.shape)
+    for at in range(BEGIN, wanted.shape[1], EVERY):
+        past = slice(0, at - step + 1)
+        found[:, at : at + EVERY] = priced(wanted[:, past], demand[:, past], short)[:, None]
     return found
+
+
+def priced(wanted: FloatArray, demand: FloatArray, short: float) -> FloatArray:
+    """Answer the factor of each series that costs least at the price of a short step, shape (n,).
+
+    Args:
+        wanted: Shape (n, k) of the past.
+        demand: Likewise; NaN is left out.
+        short: The share of steps that was to be short, over all series.
+    """
+    known = np.isfinite(demand)
+    count = known.sum(axis=1)[:, None]
+    above = np.stack([(known & (demand > factor * wanted)).sum(axis=1) for factor in TRIED], axis=1)
+    each = above / np.maximum(count, 1)
+    chance = (above + PRIOR * each.mean(axis=0)) / (count + PRIOR)
+    spent, came = (np.where(known, part, 0.0).sum(axis=1) for part in (wanted, demand))
+    cost = (spent / np.maximum(came, np.finfo(float).tiny))[:, None] * TRIED
+    rows, low, high = np.arange(len(wanted)), np.log(CHEAPEST), np.log(DEAREST)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        lacks = chance[rows, (cost + np.exp(middle) * chance).argmin(axis=1)].mean() > short
+        low, high = (middle, high) if lacks else (low, middle)
+    best: FloatArray = TRIED[(cost + np.exp(high) * chance).argmin(axis=1)]
+    return best
 
 
 def _wanted(made: Trial, policy: str, step: int, short: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Answer at one step ahead what was wanted, the same by each series' factor, and what came."""
     wanted, demand = made.wanted[policy][:, :, step - 1], made.demand[:, :, step - 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(wanted > 0, demand / wanted, np.nan)
-    learned = factors(ratios, step, short) * wanted
+    learned = factors(wanted, demand, step, short) * wanted
     later = slice(BEGIN, None)
     return wanted[:, later], learned[:, later], demand[:, later]

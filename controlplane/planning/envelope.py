@@ -70,20 +70,3 @@ def quantile_at(quantiles: FloatArray, levels: FloatArray, level: float = LEVEL)
     part = min(max((level - low) / (high - low), 0.0), 1.0)
     found: FloatArray = (1 - part) * quantiles[..., right - 1] + part * quantiles[..., right]
     return found
-
-
-def headroom(ratios: FloatArray, short: float, pooled: float, prior: float) -> float:
-    """Answer the factor that would have left a share of a series' own steps short, shrunk to the pooled one.
-
-    Args:
-        ratios: Demand that came by the demand that was planned for, of past steps; NaN is left out.
-        short: The share of steps that may be short, in 0..1.
-        pooled: The factor of all series together.
-        prior: How many steps the pooled factor counts as.
-    """
-    seen = ratios[np.isfinite(ratios)]
-    if not seen.size:
-        return pooled
-    own = max(float(np.quantile(seen, 1 - short)), np.finfo(float).tiny)
-    weight = seen.size / (seen.size + prior)
-    return float(np.exp(weight * np.log(own) + (1 - weight) * np.log(pooled)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.scaling.calibrating import BEGIN, factors, own
+from benchmarks.scaling.calibrating import BEGIN, factors, own, priced
 from benchmarks.scaling.comparing import Arena, traffic
 from benchmarks.scaling.policies import ENCHAIN, ORACLE, REACTIVE
 from benchmarks.scaling.running import simulate
@@ -86,12 +86,21 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 
 @given(st.integers(1, HORIZON), st.integers(0, BEGIN + 59))
 def test_headroom_never_uses_what_has_not_come(step: int, place: int) -> None:
-    ratios = np.random.default_rng(0).gamma(5.0, 0.2, (2, BEGIN + 60))
-    changed = ratios.copy()
+    demand = np.random.default_rng(0).gamma(5.0, 0.2, (2, BEGIN + 60))
+    changed = demand.copy()
     changed[0, place] = 1e6  # the moment `place` is judged by the value that comes `step` moments later
-    before, after = (factors(each, step, 0.02) for each in (ratios, changed))
+    before, after = (factors(np.ones_like(each), each, step, 0.02) for each in (demand, changed))
 
     assert before[:, : place + step].tolist() == after[:, : place + step].tolist()
+
+
+def test_the_price_of_a_short_step_leaves_the_share_short_that_is_wanted() -> None:
+    rng = np.random.default_rng(1)
+    demand = np.stack([rng.normal(1, spread, 5000) for spread in (0.02, 0.1, 0.3)])
+    found = priced(np.ones_like(demand), demand, 0.02)
+
+    assert (demand > found[:, None]).mean() == pytest.approx(0.02, abs=0.004)
+    assert found[0] < found[1] < found[2]
 
 
 def test_headroom_of_each_series_helps_where_series_need_unlike_ones() -> None:

@@ -1,11 +1,11 @@
-"""Raising a quantile towards the reactive envelope: its bounds, its trust, and headroom from the past."""
+"""Raising a quantile towards the reactive envelope: its bounds, and its trust."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.planning.envelope import LEVEL, TRUSTED_SHARE, headroom, planned, quantile_at, share
+from controlplane.planning.envelope import LEVEL, TRUSTED_SHARE, planned, quantile_at, share
 
 POSITIVE = st.floats(0, 1e6)
 LEVELS = np.array([0.1, 0.5, 0.8, 0.9])
@@ -66,20 +66,3 @@ def test_quantiles_between_levels_are_linear_and_beyond_them_flat(level: float, 
 
 def test_the_level_is_one_that_forecasts_hold_on_both_sides() -> None:
     assert 0.8 <= LEVEL <= 0.9
-
-
-def test_headroom_without_a_past_is_the_pooled_one() -> None:
-    assert headroom(np.array([np.nan]), 0.02, 1.2, 96) == 1.2
-
-
-def test_headroom_of_a_long_past_is_its_own() -> None:
-    ratios = np.full(100_000, 2.0)
-
-    assert headroom(ratios, 0.02, 1.0, 96) == pytest.approx(2.0, rel=1e-3)
-
-
-@given(st.integers(1, 500), st.floats(0.1, 10), st.floats(0.1, 10))
-def test_headroom_lies_between_its_own_and_the_pooled_one(count: int, own: float, pooled: float) -> None:
-    found = headroom(np.full(count, own), 0.02, pooled, 96)
-
-    assert min(own, pooled) * (1 - 1e-9) <= found <= max(own, pooled) * (1 + 1e-9)

@@ -12,7 +12,7 @@ import numpy as np
 
 from controlplane.planning.problem import Demand, Promise
 from controlplane.planning.queueing import FloatArray
-from controlplane.planning.rules import HOLD_SECONDS, QUANTILE_FREE, QUANTILE_PROMISED, STRATA
+from controlplane.planning.rules import QUANTILE_FREE, QUANTILE_PROMISED, STRATA
 from controlplane.planning.sums import product
 
 
@@ -80,7 +80,7 @@ def planned_rates(outlook: Outlook, quantile: float, lead_seconds: float) -> Flo
     """Answer the rate to plan for, by step; at first never below what came of late."""
     demand = outlook.demand
     rates = outlook.at(quantile)
-    guarded = window(demand, max(lead_seconds, HOLD_SECONDS - 2 * demand.step_seconds))
+    guarded = window(demand, max(lead_seconds, demand.hold_seconds - 2 * demand.step_seconds))
     rates[:guarded] = np.maximum(rates[:guarded], demand.reactive_rate)
     return rates
 

@@ -23,6 +23,7 @@ from controlplane.planning.problem import (
     Promise,
     Reason,
 )
+from controlplane.planning.rules import HOLD_SECONDS
 from enchain.chains.digests import sha256_of
 from enchain.v1 import recommendation_pb2
 
@@ -47,6 +48,7 @@ def problem_of(inputs: recommendation_pb2.PlanningInputs) -> Problem:
             levels=tuple(inputs.levels),
             rates=tuple(tuple(step.values) for step in inputs.demand),
             reactive_rate=inputs.reactive_rate,
+            hold_seconds=_hold(inputs.policy),
         ),
         candidates=tuple(_candidate(chain) for chain in inputs.chains),
         pools=tuple(_facts(engine) for engine in inputs.engines),
@@ -62,6 +64,10 @@ def problem_of(inputs: recommendation_pb2.PlanningInputs) -> Problem:
         currency=inputs.currency_code,
         forecast=inputs.forecast,
     )
+
+
+def _hold(policy: recommendation_pb2.PlanningPolicy) -> float:
+    return _seconds(policy.scale_in_hold) if policy.HasField("scale_in_hold") else HOLD_SECONDS
 
 
 def policy_of(message: recommendation_pb2.PlanningPolicy) -> Policy:
@@ -218,6 +224,7 @@ def inputs_of(problem: Problem) -> recommendation_pb2.PlanningInputs:
     message.step.FromNanoseconds(_nanoseconds(problem.demand.step_seconds))
     message.slo_p95.FromNanoseconds(_nanoseconds(problem.promise.p95_seconds))
     message.policy.cool_down.FromNanoseconds(_nanoseconds(problem.policy.cool_down_seconds))
+    message.policy.scale_in_hold.FromNanoseconds(_nanoseconds(problem.demand.hold_seconds))
     if problem.switch_time is not None:
         message.switch_time.FromNanoseconds(_nanoseconds(problem.switch_time))
     return message

@@ -15,7 +15,7 @@ from controlplane.planning.entries import Entries
 from controlplane.planning.problem import Demand, EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rows import Row
-from controlplane.planning.rules import HOLD_SECONDS, PARTS_MAX
+from controlplane.planning.rules import PARTS_MAX
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +146,7 @@ def _moments(row: Row, wide: int, horizon: Horizon) -> _Of:
     for p, pool in enumerate(row.pools):
         if pool.other_load:
             others[:parts, p] = horizon.most(horizon.others[pool.engine])
-    for place, end in ((-2, now), (-1, window(demand, max(row.lead_seconds, HOLD_SECONDS)))):
+    for place, end in ((-2, now), (-1, window(demand, max(row.lead_seconds, demand.hold_seconds)))):
         busiest = int(rate[:end].argmax())
         rates[place], strata[place] = rate[busiest], outlook.strata[busiest]
         for p, pool in enumerate(row.pools):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from controlplane.planning.rules import HOLD_SECONDS
+
 
 class EngineVersion(NamedTuple):
     """One version of an engine: what a pool has instances of."""
@@ -118,12 +120,14 @@ class Demand:
         levels: Of the quantiles, ascending, in 0..1.
         rates: Provisions an hour, by step, each in the order of `levels`.
         reactive_rate: The largest rate of the last half hour. No target is planned below it.
+        hold_seconds: How long capacity is kept that demand of late needed.
     """
 
     step_seconds: float
     levels: tuple[float, ...]
     rates: tuple[tuple[float, ...], ...]
     reactive_rate: float = 0.0
+    hold_seconds: float = HOLD_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

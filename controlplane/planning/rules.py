@@ -33,7 +33,8 @@ UNKNOWN_FACTOR = 2.0
 """By how much the slowest call alike is exceeded where one thinks the worst of a call never measured."""
 
 HOLD_SECONDS = 1800.0
-"""A pool shrinks only where the forecast needs less for so long; the reactive rate looks back as far."""
+"""A pool shrinks only where the forecast needs less for so long, unless a policy says otherwise; the reactive
+rate looks back as far."""
 
 IDLE_CHANCE = 1e-4
 """More instances do not help a pool in which a call waits as seldom as that."""

@@ -91,7 +91,7 @@ def _planning(planning: recommendation_pb2.PlanningPolicy) -> Iterator[Violation
             yield Violation(f"planning.{name}", "write a number of 0 or more", "OUT_OF_RANGE")
     if planning.max_added_instances < 0:
         yield Violation("planning.max_added_instances", "write a number of 0 or more", "OUT_OF_RANGE")
-    for name in ("cool_down", "watch"):
+    for name in ("cool_down", "watch", "scale_in_hold"):
         if getattr(planning, name).ToNanoseconds() < 0:
             yield Violation(f"planning.{name}", "write a duration of 0 s or more", "OUT_OF_RANGE")
 

@@ -225,7 +225,7 @@ def _planning(item: Field) -> recommendation_pb2.PlanningPolicy | None:
         return None
     item.only(
         "mode", "hysteresis", "cool_down", "max_cost_per_hour",
-        "max_added_instances", "exceed_max_by", "exploration", "watch",
+        "max_added_instances", "exceed_max_by", "exploration", "watch", "scale_in_hold",
     )  # fmt: skip
     shares = ("hysteresis", "exceed_max_by", "exploration")
     written = {name: item.child(name).share() for name in shares if item.child(name).value is not None}
@@ -233,6 +233,7 @@ def _planning(item: Field) -> recommendation_pb2.PlanningPolicy | None:
         mode=_choice(item.child("mode"), _MODES),
         cool_down=item.child("cool_down").duration(),
         watch=item.child("watch").duration(),
+        scale_in_hold=item.child("scale_in_hold").duration(),
         max_cost_per_hour=item.child("max_cost_per_hour").number(),
         max_added_instances=item.child("max_added_instances").integer(),
         **written,

@@ -62,6 +62,7 @@ class PlanningPolicy(_message.Message):
     EXCEED_MAX_BY_FIELD_NUMBER: _builtins.int
     EXPLORATION_FIELD_NUMBER: _builtins.int
     WATCH_FIELD_NUMBER: _builtins.int
+    SCALE_IN_HOLD_FIELD_NUMBER: _builtins.int
     mode: Global___PlanningMode.ValueType
     hysteresis: _builtins.float
     """A change of chain must save at least this share of the cost, in 0..1. Default .1."""
@@ -81,6 +82,10 @@ class PlanningPolicy(_message.Message):
     def watch(self) -> _duration_pb2.Duration:
         """How long a switch that carries a plan out is watched, and rolled back where its chain does worse. Default 10 min."""
 
+    @_builtins.property
+    def scale_in_hold(self) -> _duration_pb2.Duration:
+        """How long capacity that demand of late needed is kept before pools are scaled in. Default 30 min."""
+
     def __init__(
         self,
         *,
@@ -92,10 +97,11 @@ class PlanningPolicy(_message.Message):
         exceed_max_by: _builtins.float = ...,
         exploration: _builtins.float = ...,
         watch: _duration_pb2.Duration | None = ...,
+        scale_in_hold: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cool_down", b"cool_down", "watch", b"watch"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cool_down", b"cool_down", "scale_in_hold", b"scale_in_hold", "watch", b"watch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cool_down", b"cool_down", "exceed_max_by", b"exceed_max_by", "exploration", b"exploration", "hysteresis", b"hysteresis", "max_added_instances", b"max_added_instances", "max_cost_per_hour", b"max_cost_per_hour", "mode", b"mode", "watch", b"watch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cool_down", b"cool_down", "exceed_max_by", b"exceed_max_by", "exploration", b"exploration", "hysteresis", b"hysteresis", "max_added_instances", b"max_added_instances", "max_cost_per_hour", b"max_cost_per_hour", "mode", b"mode", "scale_in_hold", b"scale_in_hold", "watch", b"watch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -58,7 +58,7 @@ def _draw(axes: "Axes", outcome: Outcome) -> None:
     axes.set_ylim(bottom=-1.6)
     axes.margins(x=0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", ncols=7, frameon=False, fontsize=8.5)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=7, frameon=False, fontsize=8.5)
 
 
 def _draw_fan(axes: "Axes", outcome: Outcome) -> None:

@@ -115,7 +115,11 @@ def workload(stage: Stage, mode: recommendation_pb2.PlanningMode.ValueType) -> w
         slo=workload_pb2.ServiceLevel(p95=_seconds(PROMISED_SECONDS), success=0.99),
         cost=workload_pb2.CostWeights(miss_price=MISS_PRICE, currency_code=CURRENCY),
         planning=recommendation_pb2.PlanningPolicy(
-            mode=mode, hysteresis=0.03, cool_down=_seconds(8), watch=_seconds(4)
+            mode=mode,
+            hysteresis=0.03,
+            cool_down=_seconds(6),
+            watch=_seconds(3),
+            scale_in_hold=_seconds(3),  # half an hour of the trace
         ),
     )
     made.inputs.update({"type": "object", "properties": {"name": {"type": "string"}}})

@@ -23,6 +23,9 @@ QUANTILE_FREE = 0.8
 KNEE = 0.1
 """One more step at once is useful on an instance while it adds this share of what one alone does."""
 
+SURE = 2.0
+"""So many standard errors of a slowdown are taken off it before it goes on beyond what was measured."""
+
 ENOUGH_SAMPLES = 30.0
 """From so many measurements on a call's figures are taken as they are."""
 

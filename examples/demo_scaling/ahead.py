@@ -1,8 +1,8 @@
 """Was a switch made ahead of the demand that needed it? Pure: asked of the planner itself, afterwards.
 
-A switch is ahead where, at the demand of the moment in which it was decided, the planner would have taken the
-old chain still, and within the hours of the trace that the forecast covers demand came for which it takes the
-new one.
+A switch is ahead where, at the demand of the half hour in which it was decided, the planner would have taken
+the old chain still, and within the hours of the trace that the forecast covers demand came for which it takes
+the new one.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ def needed_at(taken: Taken, chain: str, rates: Sequence[float], decided: int, re
     Args:
         taken: Which chain suits a demand.
         chain: The new chain.
-        rates: Demand by step, in requests a second.
+        rates: Demand by step, in requests a second, each the mean of the half hour that ends with it.
         decided: The step in which the switch was decided; demand of the step before was known.
         reach: Steps that are looked at.
     """

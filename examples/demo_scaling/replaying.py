@@ -198,7 +198,10 @@ async def _needed(store: Store, trace: Replay, switch: chain_pb2.ChainSwitch, wa
     inputs = decode(recommendation_pb2.PlanningInputs, item.value, key=item.key)
     decided = int((switch.create_time.ToMilliseconds() / 1e3 - wall) / STEP)
     chain = switch.to.shares[0].chain
-    return needed_at(taken_at(inputs), chain, trace.coming.tolist(), decided, forecasting.HORIZON)
+    # Single values wander; half an hour of them is what a person would call the demand of the moment.
+    known = np.concatenate([trace.past[-hindsight.WINDOW + 1 :], trace.coming])
+    means = np.convolve(known, np.full(hindsight.WINDOW, 1 / hindsight.WINDOW), mode="valid")
+    return needed_at(taken_at(inputs), chain, means.tolist(), decided, forecasting.HORIZON)
 
 
 async def _until(when: float) -> None:

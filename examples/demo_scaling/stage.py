@@ -40,7 +40,7 @@ INSTANCES_MAX = 9
 PRICE_HOUR = 3.6
 """Of an instance: a thousandth a second."""
 
-PRICE_REQUEST = 0.0016
+PRICE_REQUEST = 0.0015
 """Of the metered engine."""
 
 MISS_PRICE = 0.006

@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from enchain.v1 import chain_pb2
+from enchain.v1 import chain_pb2, recommendation_pb2
 from examples.demo_scaling.replaying import STEP, Outcome
 from examples.demo_scaling.stage import CURRENCY, MISS_PRICE, POLICIES
 from examples.demo_scaling.watching import short
@@ -41,7 +41,21 @@ def _trace(outcome: Outcome) -> dict[str, Any]:
         "instances_of_static": outcome.static,
         "policies": {policy: _policy(outcome, policy) for policy in POLICIES},
         "switches": [_switch(outcome, place) for place in range(len(outcome.switches))],
-        "recommendations": len(outcome.recommendations),
+        "recommendations": [_recommendation(outcome, each) for each in outcome.recommendations],
+    }
+
+
+def _recommendation(outcome: Outcome, made: recommendation_pb2.Recommendation) -> dict[str, Any]:
+    """Answer what was advised when, what each chain was expected to cost an hour, and why."""
+    options = [option for option in (made.chosen, *made.rivals) if option.chain]
+    return {
+        "step": int((made.create_time.ToMilliseconds() / 1e3 - outcome.began) / STEP),
+        "switches": made.switches,
+        "state": recommendation_pb2.Recommendation.State.Name(made.state).removeprefix("STATE_").lower(),
+        "chosen": short(made.chosen.chain),
+        "cost_per_hour": {short(option.chain): round(option.cost_per_hour, 3) for option in options},
+        "targets": {pool.engine: pool.target for option in options for pool in option.pools},
+        "reasons": [reason.description for reason in made.reasons],
     }
 
 

@@ -36,6 +36,7 @@ class Source:
         file: The file in a folder.
         column: The column in that file.
         start: The value with which the replay begins: an evening, so that a night and a day are replayed.
+        busy: How busy its workload is, by the others'.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Source:
     file: str
     column: str
     start: int
+    busy: float = 1.0
 
 
 SOURCES = (
@@ -59,6 +61,7 @@ SOURCES = (
         "alibaba2018_machines.csv",
         "disk_io_percent",
         1944,
+        2.0,
     ),
     Source(
         "google-cpu",
@@ -100,7 +103,7 @@ def replays(folder: Path | None, steps: int, mean_rate: float) -> list[Replay]:
     for source in SOURCES:
         values = np.array(_values(source, folder))
         past, coming = values[: source.start][-HISTORY:], values[source.start : source.start + steps]
-        scale = mean_rate / float(past.mean())
+        scale = source.busy * mean_rate / float(past.mean())
         found.append(Replay(source.name, past * scale, coming * scale))
     return found
 

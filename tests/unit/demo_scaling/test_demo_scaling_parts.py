@@ -19,9 +19,9 @@ def test_traces_come_from_the_package_cut_where_it_was_fixed_beforehand() -> Non
     found = replays(None, 240, 1.3)
 
     assert [each.name for each in found] == [source.name for source in SOURCES]
-    for each in found:
+    for each, source in zip(found, SOURCES, strict=True):
         assert len(each.coming) == 240
-        assert each.past.mean() == pytest.approx(1.3)
+        assert each.past.mean() == pytest.approx(1.3 * source.busy)
         assert len(each.past) <= 14 * 288
 
 

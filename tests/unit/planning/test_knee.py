@@ -32,9 +32,35 @@ def test_the_knee_is_where_more_at_once_does_hardly_more() -> None:
     assert found == (3, 10.0)
 
 
-def test_beyond_what_was_measured_it_slows_down_as_before() -> None:
-    # 10 s, 12 s, then 14 s, 16 s: 2/12 = .167, 4/16 = .25 a second.
-    assert useful(_call((1, 10.0), (2, 12.0)), 4) == (4, 16.0)
+def test_beyond_what_was_measured_it_slows_down_as_surely_as_before() -> None:
+    # 10 s, 12 s, then 14 s, 16 s: 2/12 = .167, 4/16 = .25 a second; so many samples leave hardly any doubt.
+    often = Call(
+        ("serve",),
+        EngineVersion("a", "1"),
+        2e8,
+        11.0,
+        variation=0.3,
+        concurrency=(Concurrency(1, 10.0, 1e8), Concurrency(2, 12.0, 1e8)),
+    )
+
+    found = useful(often, 4)
+
+    assert found.places == 4
+    assert found.seconds == pytest.approx(16.0, abs=0.01)
+
+
+def test_a_few_quick_steps_are_no_reason_to_think_less_of_an_engine() -> None:
+    few = Call(
+        ("serve",),
+        EngineVersion("a", "1"),
+        40,
+        0.7,
+        variation=0.2,
+        concurrency=(Concurrency(1, 0.6, 1), Concurrency(2, 0.66, 1), Concurrency(3, 0.71, 38)),
+    )
+
+    assert useful(few, 64).places == 64
+    assert useful(few, 64).seconds == pytest.approx(0.71)
 
 
 def test_noise_that_makes_more_at_once_look_faster_is_averaged_out() -> None:

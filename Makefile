@@ -50,6 +50,10 @@ check: ## lint, types, import contracts, protos, sizes
 test: ## every test, on real etcd and real Terraform (some 12 minutes on 2 cores)
 	$(PY) -m pytest -q
 
+.PHONY: exhaustive
+exhaustive: ## deaths of leaders at every moment, and other tests that only repeat (some 5 minutes)
+	$(PY) -m pytest -q -m exhaustive
+
 .PHONY: conformance
 conformance: ## every engine of ours through the whole conformance suite, Ansible included (some 5 minutes)
 	ENCHAIN_CONFORMANCE=full $(PY) -m pytest -q tests/conformance/engines/test_our_engines.py

@@ -133,6 +133,7 @@ async def _failed(machine: Machine, count: int) -> bool:
     return (await states(machine.store, "broken")).count("FAILED") >= count
 
 
+@pytest.mark.exhaustive
 async def test_a_command_that_hangs_is_killed_when_its_time_is_over(machine: Machine) -> None:
     program = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"
     await save_engine(machine.store, [sys.executable, "-c", program], name="broken", least=1)
@@ -147,6 +148,7 @@ async def test_a_command_that_hangs_is_killed_when_its_time_is_over(machine: Mac
     assert (failed.reason, failed.name[-26:]) == ("NOT_READY_IN_TIME", hanging)
 
 
+@pytest.mark.exhaustive
 async def test_a_command_that_starts_another_engine_is_told(machine: Machine) -> None:
     await save_engine(machine.store, PROCESS, name="broken", least=1)
     machine.lead()

@@ -214,12 +214,12 @@ Act = Callable[[Scene], Awaitable[None]]
 @pytest.mark.parametrize(
     ("into", "onwards", "target"),
     [
-        (validating, open_gate, LAUNCHED),
+        pytest.param(validating, open_gate, LAUNCHED, marks=pytest.mark.exhaustive),
         (warming, open_gate, LAUNCHED),
-        (activating, open_gate, LAUNCHED),
-        (converging, router_follows, SERVED),
+        pytest.param(activating, open_gate, LAUNCHED, marks=pytest.mark.exhaustive),
+        pytest.param(converging, router_follows, SERVED, marks=pytest.mark.exhaustive),
         (draining, operation_ends, SERVED),
-        (retiring, stray_ends, SERVED),
+        pytest.param(retiring, stray_ends, SERVED, marks=pytest.mark.exhaustive),
     ],
     ids=["VALIDATING", "WARMING", "ACTIVATING", "CONVERGING", "DRAINING", "RETIRING"],
 )

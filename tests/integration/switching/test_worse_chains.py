@@ -58,6 +58,7 @@ async def test_a_chain_that_fails_is_rolled_back_by_itself(site: Board) -> None:
     assert evidence.after.failures == evidence.after.operations > 0
 
 
+@pytest.mark.exhaustive
 async def test_a_chain_on_which_requests_hang_is_rolled_back_by_itself(site: Board) -> None:
     site.after.gate.clear()
 
@@ -86,6 +87,7 @@ async def test_an_equal_chain_stays_and_the_evidence_says_so(site: Board) -> Non
     assert retiring.start_time.ToNanoseconds() - ended.activate_time.ToNanoseconds() >= 4e9
 
 
+@pytest.mark.exhaustive
 async def test_a_worse_chain_that_a_person_pinned_stays(site: Board) -> None:
     site.after.gate.clear()
     made = await site.switch(watch_timeout=WATCH)

@@ -24,7 +24,7 @@ from tests.harness.planning import by_brute_force, expected_excess, problems
 
 # No deadline: how long an example takes says something of the machine, and nothing of the code.
 EVERY = settings(
-    print_blob=True, deadline=None, max_examples=int(os.environ.get("ENCHAIN_PLANNING_EXAMPLES", "120"))
+    print_blob=True, deadline=None, max_examples=int(os.environ.get("ENCHAIN_PLANNING_EXAMPLES", "40"))
 )
 REACH = 6
 

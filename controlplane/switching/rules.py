@@ -56,7 +56,8 @@ def interrupted(switch: Switch, seen: Seen, now: datetime) -> Outcome | None:
         return Outcome(states.ROLLED_BACK, "a person asked for its end", "ABORTED", back)
     evidence = seen.evidence
     if evidence is not None and evidence.verdict in WORSE and watched(switch, now) and not seen.unserved:
-        return Outcome(states.ROLLED_BACK, evidence.description, evidence.verdict, back)
+        why = evidence.description or f"the new chain does worse: {evidence.verdict}"
+        return Outcome(states.ROLLED_BACK, why, evidence.verdict, back)
     return None
 
 

@@ -202,7 +202,7 @@ async def test_a_training_is_followed_to_its_end(desktop: Desktop) -> None:
 
     assert done.code == exits.OK, done.err
     assert "version 7: forecasts take it from now on" in done.out
-    assert "pending: waits for the leader" in done.err
+    assert "succeeded" in done.err
     assert watched.json["training_result"]["version"] == "7"
 
 

@@ -67,7 +67,7 @@ class Detached:
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = self._root / "home"
         if not file.exists():
-            draft = self._root / f".home-{os.getpid()}"
+            draft = self._root / f".home-{ULID()}"  # threads of one process ask at once too
             draft.write_text(f"{socket.gethostname()}-{str(ULID()).lower()[-8:]}")
             with contextlib.suppress(FileExistsError):
                 os.link(draft, file)  # whoever is first has named it

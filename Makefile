@@ -46,9 +46,11 @@ check: ## lint, types, import contracts, protos, sizes
 	$(PY) -m mypy $(PACKAGES) tests examples benchmarks
 	$(PY) -m pytest -q tests/tidy
 
+TEST_WORKERS ?= 2
+
 .PHONY: test
-test: ## every test, on real etcd and real Terraform (some 12 minutes on 2 cores)
-	$(PY) -m pytest -q
+test: ## every test, on real etcd and real Terraform (some 10 minutes on 2 cores; TEST_WORKERS=0 for one by one)
+	$(PY) -m pytest -q -n $(TEST_WORKERS) --dist worksteal
 
 .PHONY: exhaustive
 exhaustive: ## deaths of leaders at every moment, and other tests that only repeat (some 5 minutes)

@@ -8,11 +8,16 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from enchain.state.etcd import open_store
 from enchain.state.memory import MemoryStore
 from enchain.state.server import LocalEtcd
 from enchain.state.store import Delete, Store, Txn
+
+# How long an example takes says nothing about the code while another worker has the processor.
+settings.register_profile("enchain", deadline=None, print_blob=True)
+settings.load_profile("enchain")
 
 
 @pytest.fixture(scope="session")

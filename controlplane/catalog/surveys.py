@@ -4,15 +4,19 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from controlplane.catalog.documents import Document, readable, scan
 from controlplane.catalog.instances import gaps, live
-from controlplane.catalog.pool_reading import pool_name_of
+from controlplane.catalog.pool_needs import Needs
+from controlplane.catalog.pool_reading import pool_name_of, read_world
 from controlplane.catalog.revisions import find, name_of, require
 from controlplane.catalog.users import Users, users_of
 from controlplane.switching import holding
 from controlplane.switching.holding import Fleet
 from controlplane.switching.impact import differences, drained
+from controlplane.switching.launch_states import Patience
+from controlplane.switching.pool_view import shown
 from controlplane.switching.predicting import predict, write_prediction
 from enchain.chains import chains
 from enchain.chains.decision_names import PoolName
@@ -40,6 +44,15 @@ async def fleet(store: Store) -> Fleet:
             if (name := pool_name_of(document.key)) is not None
         },
     )
+
+
+async def problems(
+    store: Store, needs: Needs, names: Iterable[PoolName], now: datetime
+) -> dict[PoolName, str]:
+    """Answer why instances of some versions that are wanted are not there; nothing where nothing is amiss."""
+    seen = await read_world(store, needs, now)
+    found = {name: shown(seen.world, name, Patience()).problem for name in names}
+    return {name: problem for name, problem in found.items() if problem}
 
 
 async def known_chains(store: Store, names: Iterable[str]) -> list[chain_pb2.Chain]:

@@ -26,12 +26,14 @@ class Fleet:
         engines: Documents by engine id.
         pools: By name, as they are stored.
         silent: Names of instances that are registered and did not answer.
+        problems: Why instances that are wanted are not there, as pools are shown; it is not stored.
     """
 
     instances: Sequence[EngineInstance] = ()
     engines: Mapping[str, Engine] = field(default_factory=dict)
     pools: Pools = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
+    problems: Mapping[PoolName, str] = field(default_factory=dict)
 
     def ready(self, name: PoolName) -> int:
         """Count the instances of a version that take new work."""
@@ -94,7 +96,7 @@ def short(need: Mapping[PoolName, int], fleet: Fleet) -> list[str]:
     lines = []
     for name, count in sorted(need.items()):
         if (have := fleet.ready(name)) < count:
-            problem = fleet.pools.get(name, Pool()).problem
+            problem = fleet.problems.get(name, "")
             line = f"{name.engine} {name.version}: {have} of {count} ready"
             lines.append(f"{line} ({problem})" if problem else line)
     return lines

@@ -5,7 +5,7 @@ a switch waits for; it writes nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ulid import ULID
@@ -17,7 +17,6 @@ from controlplane.catalog.instances import gaps
 from controlplane.catalog.pool_needs import Needs
 from controlplane.switching import evidence, holding, states, watching
 from controlplane.switching.health import Health
-from controlplane.switching.holding import Fleet
 from controlplane.switching.pool_targets import NOBODY, wanted
 from controlplane.switching.records import WORSE, Seen, Switch, lost, origin, watched
 from controlplane.switching.watching import Running
@@ -67,24 +66,26 @@ class Sight:
         route = await read(self._store, chain_pb2.Route, keys.route(workload))
         at = route.message if route is not None else None
         if switch.state in states.BEFORE:
-            seen = await self._before(switch, at, elder)
+            seen = await self._before(switch, at, elder, now)
         elif switch.state == states.RETIRING:
             seen = Seen(route=at, surplus=await self._surplus(switch))
         else:
             seen = await self._after(switch, route, workload, now)
         return Looked(seen, route)
 
-    async def _before(self, switch: Switch, route: chain_pb2.Route | None, elder: str) -> Seen:
+    async def _before(self, switch: Switch, route: chain_pb2.Route | None, elder: str, now: datetime) -> Seen:
         chains, fault = await self._chains(chains_of(switch.to))
         fleet = await surveys.fleet(self._store)
         need = holding.need_of(switch, chains)
         asked = [each for each in fleet.instances if PoolName(each.engine, each.version) in need]
         silent = await self._health.silent(asked)
-        fleet = Fleet(fleet.instances, fleet.engines, fleet.pools, silent)
+        fleet = replace(fleet, silent=silent)
+        short = holding.short(need, fleet)
+        if short:
+            problems = await surveys.problems(self._store, self._needs, need, now)
+            short = holding.short(need, replace(fleet, problems=problems))
         launches = await self._launches(switch) if switch.state != states.VALIDATING else ()
-        return Seen(
-            route=route, elder=elder, fault=fault, short=holding.short(need, fleet), launches=launches
-        )
+        return Seen(route=route, elder=elder, fault=fault, short=short, launches=launches)
 
     async def _after(
         self, switch: Switch, route: Document[chain_pb2.Route] | None, workload: str, now: datetime

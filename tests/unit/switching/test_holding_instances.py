@@ -101,7 +101,7 @@ def test_what_is_served_already_needs_no_more_unless_a_plan_asks() -> None:
 
 def test_short_names_each_version_with_what_its_pool_says() -> None:
     some = fleet()
-    told = Fleet(some.instances, some.engines, {ANSIBLE: Pool(problem="COMMAND_NOT_FOUND")})
+    told = Fleet(some.instances, some.engines, problems={ANSIBLE: "COMMAND_NOT_FOUND"})
 
     assert short({ANSIBLE: 3, PROCESS: 1}, some) == ["ansible 1: 0 of 3 ready"]
     assert short({ANSIBLE: 3}, told) == ["ansible 1: 0 of 3 ready (COMMAND_NOT_FOUND)"]

@@ -248,12 +248,13 @@ def _refuse_pin(route: chain_pb2.Route) -> None:
 
 
 def _refuse_experiment(route: chain_pb2.Route) -> None:
-    if route.experiment:
+    if route.experiments:
+        names = ", ".join(route.experiments)
         raise PreconditionError(
-            f"{route.experiment} owns {route.name}",
+            f"{route.name} is held by {names}",
             reason="EXPERIMENT_OWNS_ROUTE",
-            remedy="End the experiment first.",
-            metadata={"name": route.name, "experiment": route.experiment},
+            remedy=f"Conclude it first: enchain experiments conclude {route.experiments[0]}.",
+            metadata={"name": route.name, "experiments": names},
         )
 
 

@@ -87,11 +87,11 @@ def choose(table: RouteTable, workload: str, key: str) -> Routed:
         route=route,
         start=choice.start,
         end=choice.end,
-        reason=_words(route, choice, key),
+        reason=_words(choice, key),
     )
 
 
-def _words(route: chain_pb2.Route, choice: cohort.Choice, key: str) -> str:
+def _words(choice: cohort.Choice, key: str) -> str:
     short = ChainName.parse(choice.chain)
     whole = choice.start == 0 and choice.end == cohort.BUCKETS
     why = (
@@ -99,5 +99,4 @@ def _words(route: chain_pb2.Route, choice: cohort.Choice, key: str) -> str:
         if whole
         else f"the route gives it the buckets {choice.start} to {choice.end - 1}"
     )
-    arm = f", arm {choice.arm} of {route.experiment}" if route.experiment else ""
-    return f"key {key!r} falls into bucket {choice.bucket}; {why}: {short.chain}@{short.revision}{arm}"
+    return f"key {key!r} falls into bucket {choice.bucket}; {why}: {short.chain}@{short.revision}"

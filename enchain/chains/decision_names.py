@@ -18,6 +18,11 @@ VERSION = IdRule(
 )
 
 
+EXPERIMENT, ARM, LAYER = (
+    IdRule(f"{what} id", WORKLOAD.pattern, WORKLOAD.words) for what in ("experiment", "arm", "layer")
+)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PoolName:
     """`engines/{engine}/pools/{version}`; the version is `-` until it is known."""
@@ -66,3 +71,35 @@ class RecommendationName:
 
     def __str__(self) -> str:
         return f"workloads/{self.workload}/recommendations/{self.recommendation}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ExperimentName:
+    """`workloads/{workload}/experiments/{experiment}`."""
+
+    workload: str
+    experiment: str
+
+    @classmethod
+    def parse(cls, name: str, field: str = "name") -> "ExperimentName":
+        """Take a name apart."""
+        form = "workloads/{workload}/experiments/{experiment}"
+        return cls(*split(name, form, field, (WORKLOAD, EXPERIMENT)))
+
+    def __str__(self) -> str:
+        return f"workloads/{self.workload}/experiments/{self.experiment}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LayerName:
+    """`layers/{layer}`."""
+
+    layer: str
+
+    @classmethod
+    def parse(cls, name: str, field: str = "layer") -> "LayerName":
+        """Take a name apart."""
+        return cls(*split(name, "layers/{layer}", field, (LAYER,)))
+
+    def __str__(self) -> str:
+        return f"layers/{self.layer}"

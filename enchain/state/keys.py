@@ -267,3 +267,28 @@ def profiles_of(workload: str) -> str:
 def starts(engine: str, version: str) -> str:
     """Key of how long instances of an engine version take to start."""
     return f"{STARTS}{engine}/{version}"
+
+
+def experiment(workload: str, experiment: str) -> str:
+    """Key of an experiment, which routers follow."""
+    return f"{EXPERIMENTS}{workload}/{experiment}"
+
+
+def experiments_of(workload: str) -> str:
+    """Prefix of a workload's experiments."""
+    return f"{EXPERIMENTS}{workload}/"
+
+
+def layer(layer: str) -> str:
+    """Key of who has which part of a layer."""
+    return f"{LAYERS}{layer}"
+
+
+def experiment_looks(workload: str, experiment: str) -> str:
+    """Key of an experiment's analyses over time."""
+    return f"{LEARNED}experiment-looks/{workload}/{experiment}"
+
+
+def experiment_statistics_of(workload: str) -> str:
+    """Prefix of what ended in the arms of a workload's experiments."""
+    return f"{LEARNED}experiments/{workload}/"

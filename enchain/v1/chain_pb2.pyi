@@ -326,8 +326,8 @@ class Route(_message.Message):
     HASH_VERSION_FIELD_NUMBER: _builtins.int
     CHAIN_SWITCH_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
-    EXPERIMENT_FIELD_NUMBER: _builtins.int
     PIN_FIELD_NUMBER: _builtins.int
+    EXPERIMENTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/route`."""
     etag: _builtins.str
@@ -338,8 +338,6 @@ class Route(_message.Message):
     """2: GrowthBook's version 2 over UTF-8. No other version is known."""
     chain_switch: _builtins.str
     """Output only. The switch that set it."""
-    experiment: _builtins.str
-    """The experiment that owns the shares; empty when none does."""
     @_builtins.property
     def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteShare]:
         """Every bucket of 0..9999 is in exactly one share."""
@@ -352,6 +350,12 @@ class Route(_message.Message):
     def pin(self) -> Global___RoutePin:
         """A person holds it where it is: no plan and no experiment moves it. Unset: nobody does."""
 
+    @_builtins.property
+    def experiments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Experiments that run or are paused: they take requests before the shares do, and while there are any no
+        switch moves the route. Each change of one writes the route too, so that admission notices it.
+        """
+
     def __init__(
         self,
         *,
@@ -362,12 +366,12 @@ class Route(_message.Message):
         hash_version: _builtins.int = ...,
         chain_switch: _builtins.str = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
-        experiment: _builtins.str = ...,
         pin: Global___RoutePin | None = ...,
+        experiments: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pin", b"pin", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_switch", b"chain_switch", "etag", b"etag", "experiment", b"experiment", "hash_version", b"hash_version", "name", b"name", "pin", b"pin", "seed", b"seed", "shares", b"shares", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_switch", b"chain_switch", "etag", b"etag", "experiments", b"experiments", "hash_version", b"hash_version", "name", b"name", "pin", b"pin", "seed", b"seed", "shares", b"shares", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -417,7 +421,7 @@ class RouteShare(_message.Message):
     start: _builtins.int
     end: _builtins.int
     arm: _builtins.str
-    """The experiment's arm; `default` outside experiments."""
+    """`default` where it is not given."""
     def __init__(
         self,
         *,

@@ -175,6 +175,9 @@ class Operation(_message.Message):
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
     PLAN_DIGESTS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_PHASE_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FORCED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`tenants/{tenant}/operations/{ulid}`."""
     etag: _builtins.str
@@ -207,6 +210,13 @@ class Operation(_message.Message):
     """The operation was asked to stop."""
     epoch: _builtins.int
     """The store's epoch at admission."""
+    experiment: _builtins.str
+    """The experiment that chose the arm, and its phase; empty outside experiments. Then `bucket` and `routing_key` are the
+    experiment's.
+    """
+    experiment_phase: _builtins.int
+    experiment_forced: _builtins.bool
+    """The key was forced into its arm: it counts in no statistic."""
     @_builtins.property
     def inputs(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]: ...
     @_builtins.property
@@ -276,10 +286,13 @@ class Operation(_message.Message):
         cancel_requested: _builtins.bool = ...,
         plan_digests: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         epoch: _builtins.int = ...,
+        experiment: _builtins.str = ...,
+        experiment_phase: _builtins.int = ...,
+        experiment_forced: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "identity", b"identity", "locality", b"locality", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adoptions", b"adoptions", "arm", b"arm", "bucket", b"bucket", "cancel_requested", b"cancel_requested", "chain", b"chain", "create_time", b"create_time", "deadline", b"deadline", "diagnostics", b"diagnostics", "end_time", b"end_time", "epoch", b"epoch", "etag", b"etag", "events", b"events", "fingerprint", b"fingerprint", "identity", b"identity", "inputs", b"inputs", "last_sequence", b"last_sequence", "locality", b"locality", "name", b"name", "on_failure", b"on_failure", "outputs", b"outputs", "plan_digests", b"plan_digests", "request_id", b"request_id", "resource", b"resource", "resource_uid", b"resource_uid", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "target", b"target", "traceparent", b"traceparent", "update_time", b"update_time", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adoptions", b"adoptions", "arm", b"arm", "bucket", b"bucket", "cancel_requested", b"cancel_requested", "chain", b"chain", "create_time", b"create_time", "deadline", b"deadline", "diagnostics", b"diagnostics", "end_time", b"end_time", "epoch", b"epoch", "etag", b"etag", "events", b"events", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "fingerprint", b"fingerprint", "identity", b"identity", "inputs", b"inputs", "last_sequence", b"last_sequence", "locality", b"locality", "name", b"name", "on_failure", b"on_failure", "outputs", b"outputs", "plan_digests", b"plan_digests", "request_id", b"request_id", "resource", b"resource", "resource_uid", b"resource_uid", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "target", b"target", "traceparent", b"traceparent", "update_time", b"update_time", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -553,6 +566,9 @@ class Resource(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_PHASE_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FORCED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`tenants/{tenant}/resources/{resource}`."""
     uid: _builtins.str
@@ -568,6 +584,10 @@ class Resource(_message.Message):
     """The operation that holds it; empty while it is idle."""
     generation: _builtins.int
     """The newest generation that any operation on it was given."""
+    experiment: _builtins.str
+    """As the operation that made it was assigned. Never recomputed."""
+    experiment_phase: _builtins.int
+    experiment_forced: _builtins.bool
     @_builtins.property
     def inputs(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]: ...
     @_builtins.property
@@ -605,10 +625,13 @@ class Resource(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         identity: _origin_pb2.Identity | None = ...,
         target: _origin_pb2.Target | None = ...,
+        experiment: _builtins.str = ...,
+        experiment_phase: _builtins.int = ...,
+        experiment_forced: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "identity", b"identity", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "create_time", b"create_time", "etag", b"etag", "generation", b"generation", "identity", b"identity", "inputs", b"inputs", "name", b"name", "operation", b"operation", "outputs", b"outputs", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "target", b"target", "uid", b"uid", "update_time", b"update_time", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "create_time", b"create_time", "etag", b"etag", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "generation", b"generation", "identity", b"identity", "inputs", b"inputs", "name", b"name", "operation", b"operation", "outputs", b"outputs", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "target", b"target", "uid", b"uid", "update_time", b"update_time", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1068,6 +1091,11 @@ class OutboxEntry(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     MEASURES_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_PHASE_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FORCED_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    COMPENSATED_FIELD_NUMBER: _builtins.int
     operation: _builtins.str
     verb: Global___Verb.ValueType
     state: Global___Operation.State.ValueType
@@ -1077,6 +1105,13 @@ class OutboxEntry(_message.Message):
     arm: _builtins.str
     bucket: _builtins.int
     routing_key: _builtins.str
+    experiment: _builtins.str
+    experiment_phase: _builtins.int
+    experiment_forced: _builtins.bool
+    requester: _builtins.str
+    """The subject of the identity that asked."""
+    compensated: _builtins.bool
+    """Steps that had succeeded were destroyed again."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -1103,10 +1138,15 @@ class OutboxEntry(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         steps: _abc.Iterable[Global___OutboxStep] | None = ...,
         measures: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        experiment: _builtins.str = ...,
+        experiment_phase: _builtins.int = ...,
+        experiment_forced: _builtins.bool = ...,
+        requester: _builtins.str = ...,
+        compensated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "create_time", b"create_time", "end_time", b"end_time", "measures", b"measures", "operation", b"operation", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "tenant", b"tenant", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "compensated", b"compensated", "create_time", b"create_time", "end_time", b"end_time", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "measures", b"measures", "operation", b"operation", "requester", b"requester", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "tenant", b"tenant", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from enchain.v1 import annotations_pb2 as enchain_dot_v1_dot_annotations__pb2
+from enchain.v1 import experiment_pb2 as enchain_dot_v1_dot_experiment__pb2
 from enchain.v1 import operation_pb2 as enchain_dot_v1_dot_operation__pb2
 from enchain.v1 import origin_pb2 as enchain_dot_v1_dot_origin__pb2
 from enchain.v1 import value_pb2 as enchain_dot_v1_dot_value__pb2
@@ -30,7 +31,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x65nchain/v1/provisioning.proto\x12\nenchain.v1\x1a\x1c\x65nchain/v1/annotations.proto\x1a\x1a\x65nchain/v1/operation.proto\x1a\x17\x65nchain/v1/origin.proto\x1a\x16\x65nchain/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x03\n\x10ProvisionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x13\n\x0bresource_id\x18\x03 \x01(\t\x12>\n\x06inputs\x18\x04 \x03(\x0b\x32(.enchain.v1.ProvisionRequest.InputsEntryB\x04\xa8\xee\x18\x01\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0brouting_key\x18\x06 \x01(\t\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nplan_token\x18\x08 \x01(\t\x12&\n\x08locality\x18\t \x01(\x0b\x32\x14.enchain.v1.Locality\x12\"\n\x06target\x18\n \x01(\x0b\x32\x12.enchain.v1.Target\x12\x15\n\rvalidate_only\x18\x0b \x01(\x08\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01J\x04\x08\x0c\x10\x10\"\x95\x02\n\rUpdateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\x06inputs\x18\x02 \x03(\x0b\x32%.enchain.v1.UpdateRequest.InputsEntryB\x04\xa8\xee\x18\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nplan_token\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\"\x87\x01\n\x12\x44\x65provisionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\xb4\x02\n\x0bPlanRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1e\n\x04verb\x18\x02 \x01(\x0e\x32\x10.enchain.v1.Verb\x12\x10\n\x08workload\x18\x03 \x01(\t\x12\x13\n\x0bresource_id\x18\x04 \x01(\t\x12\x13\n\x0brouting_key\x18\x05 \x01(\t\x12\x39\n\x06inputs\x18\x06 \x03(\x0b\x32#.enchain.v1.PlanRequest.InputsEntryB\x04\xa8\xee\x18\x01\x12\x10\n\x08resource\x18\x07 \x01(\t\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\"\xa4\x01\n\x0cPlanResponse\x12\x12\n\nplan_token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63hain\x18\x03 \x01(\t\x12\x0b\n\x03\x61rm\x18\x04 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x05 \x01(\x05\x12#\n\x05steps\x18\x06 \x03(\x0b\x32\x14.enchain.v1.StepPlan\"\x9a\x03\n\x08StepPlan\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12-\n\x07outcome\x18\x03 \x01(\x0e\x32\x1c.enchain.v1.StepPlan.Outcome\x12*\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x19.enchain.v1.PlannedChange\x12\x0f\n\x07unknown\x18\x05 \x03(\t\x12\x38\n\x07outputs\x18\x06 \x03(\x0b\x32!.enchain.v1.StepPlan.OutputsEntryB\x04\xa8\xee\x18\x01\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x0f\n\x07summary\x18\x08 \x01(\t\x1a\x41\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\"f\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_PLANNED\x10\x01\x12\x14\n\x10OUTCOME_DEFERRED\x10\x02\x12\x17\n\x13OUTCOME_UNPLANNABLE\x10\x03\"\xe8\x01\n\rPlannedChange\x12\x30\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32 .enchain.v1.PlannedChange.Action\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x14\n\x06\x64\x65tail\x18\x03 \x01(\tB\x04\xa8\xee\x18\x01\"~\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_CREATE\x10\x01\x12\x11\n\rACTION_UPDATE\x10\x02\x12\x12\n\x0e\x41\x43TION_REPLACE\x10\x03\x12\x11\n\rACTION_DELETE\x10\x04\x12\x0f\n\x0b\x41\x43TION_NONE\x10\x05\"=\n\x15WatchOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"#\n\x13GetOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x9f\x01\n\x15ListOperationsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08workload\x18\x04 \x01(\t\x12+\n\x06states\x18\x05 \x03(\x0e\x32\x1b.enchain.v1.Operation.State\x12\x10\n\x08resource\x18\x06 \x01(\t\"\\\n\x16ListOperationsResponse\x12)\n\noperations\x18\x01 \x03(\x0b\x32\x15.enchain.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x16\x43\x61ncelOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"L\n\x15RetryOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tfrom_step\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\"\n\x12GetResourceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"_\n\x14ListResourcesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08workload\x18\x04 \x01(\t\"Y\n\x15ListResourcesResponse\x12\'\n\tresources\x18\x01 \x03(\x0b\x32\x14.enchain.v1.Resource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x13\x45xplainRouteRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"\xb6\x01\n\x14\x45xplainRouteResponse\x12\r\n\x05\x63hain\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x03 \x01(\x05\x12\x0c\n\x04seed\x18\x04 \x01(\t\x12\x14\n\x0chash_version\x18\x05 \x01(\x05\x12\x13\n\x0bshare_start\x18\x06 \x01(\x05\x12\x11\n\tshare_end\x18\x07 \x01(\x05\x12\x16\n\x0etable_revision\x18\x08 \x01(\x03\x12\x0e\n\x06reason\x18\t \x01(\t2\xa5\x07\n\x13ProvisioningService\x12G\n\tProvision\x12\x1c.enchain.v1.ProvisionRequest\x1a\x1a.enchain.v1.OperationEvent0\x01\x12\x41\n\x06Update\x12\x19.enchain.v1.UpdateRequest\x1a\x1a.enchain.v1.OperationEvent0\x01\x12K\n\x0b\x44\x65provision\x12\x1e.enchain.v1.DeprovisionRequest\x1a\x1a.enchain.v1.OperationEvent0\x01\x12\x39\n\x04Plan\x12\x17.enchain.v1.PlanRequest\x1a\x18.enchain.v1.PlanResponse\x12Q\n\x0eWatchOperation\x12!.enchain.v1.WatchOperationRequest\x1a\x1a.enchain.v1.OperationEvent0\x01\x12\x46\n\x0cGetOperation\x12\x1f.enchain.v1.GetOperationRequest\x1a\x15.enchain.v1.Operation\x12W\n\x0eListOperations\x12!.enchain.v1.ListOperationsRequest\x1a\".enchain.v1.ListOperationsResponse\x12L\n\x0f\x43\x61ncelOperation\x12\".enchain.v1.CancelOperationRequest\x1a\x15.enchain.v1.Operation\x12J\n\x0eRetryOperation\x12!.enchain.v1.RetryOperationRequest\x1a\x15.enchain.v1.Operation\x12\x43\n\x0bGetResource\x12\x1e.enchain.v1.GetResourceRequest\x1a\x14.enchain.v1.Resource\x12T\n\rListResources\x12 .enchain.v1.ListResourcesRequest\x1a!.enchain.v1.ListResourcesResponse\x12Q\n\x0c\x45xplainRoute\x12\x1f.enchain.v1.ExplainRouteRequest\x1a .enchain.v1.ExplainRouteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x65nchain/v1/provisioning.proto\x12\nenchain.v1\x1a\x1c\x65nchain/v1/annotations.proto\x1a\x1b\x65nchain/v1/experiment.proto\x1a\x1a\x65nchain/v1/operation.proto\x1a\x17\x65nchain/v1/origin.proto\x1a\x16\x65nchain/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x03\n\x10ProvisionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x13\n\x0bresource_id\x18\x03 \x01(\t\x12>\n\x06inputs\x18\x04 \x03(\x0b\x32(.enchain.v1.ProvisionRequest.InputsEntryB\x04\xa8\xee\x18\x01\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0brouting_key\x18\x06 \x01(\t\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nplan_token\x18\x08 \x01(\t\x12&\n\x08locality\x18\t \x01(\x0b\x32\x14.enchain.v1.Locality\x12\"\n\x06target\x18\n \x01(\x0b\x32\x12.enchain.v1.Target\x12\x15\n\rvalidate_only\x18\x0b \x01(\x08\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01J\x04\x08\x0c\x10\x10\"\x95\x02\n\rUpdateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\x06inputs\x18\x02 \x03(\x0b\x32%.enchain.v1.UpdateRequest.InputsEntryB\x04\xa8\xee\x18\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nplan_token\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\"\x87\x01\n\x12\x44\x65provisionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\xb4\x02\n\x0bPlanRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1e\n\x04verb\x18\x02 \x01(\x0e\x32\x10.enchain.v1.Verb\x12\x10\n\x08workload\x18\x03 \x01(\t\x12\x13\n\x0bresource_id\x18\x04 \x01(\t\x12\x13\n\x0brouting_key\x18\x05 \x01(\t\x12\x39\n\x06inputs\x18\x06 \x03(\x0b\x32#.enchain.v1.PlanRequest.InputsEntryB\x04\xa8\xee\x18\x01\x12\x10\n\x08resource\x18\x07 \x01(\t\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a@\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\"\xa4\x01\n\x0cPlanResponse\x12\x12\n\nplan_token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63hain\x18\x03 \x01(\t\x12\x0b\n\x03\x61rm\x18\x04 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x05 \x01(\x05\x12#\n\x05steps\x18\x06 \x03(\x0b\x32\x14.enchain.v1.StepPlan\"\x9a\x03\n\x08StepPlan\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12-\n\x07outcome\x18\x03 \x01(\x0e\x32\x1c.enchain.v1.StepPlan.Outcome\x12*\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x19.enchain.v1.PlannedChange\x12\x0f\n\x07unknown\x18\x05 \x03(\t\x12\x38\n\x07outputs\x18\x06 \x03(\x0b\x32!.enchain.v1.StepPlan.OutputsEntryB\x04\xa8\xee\x18\x01\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x0f\n\x07summary\x18\x08 \x01(\t\x1a\x41\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.enchain.v1.Value:\x02\x38\x01\"f\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_PLANNED\x10\x01\x12\x14\n\x10OUTCOME_DEFERRED\x10\x02\x12\x17\n\x13OUTCOME_UNPLANNABLE\x10\x03\"\xe8\x01\n\rPlannedChange\x12\x30\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32 .enchain.v1.PlannedChange.Action\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x14\n\x06\x64\x65tail\x18\x03 \x01(\tB\x04\xa8\xee\x18\x01\"~\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_CREATE\x10\x01\x12\x11\n\rACTION_UPDATE\x10\x02\x12\x12\n\x0e\x41\x43TION_REPLACE\x10\x03\x12\x11\n\rACTION_DELETE\x10\x04\x12\x0f\n\x0b\x41\x43TION_NONE\x10\x05\"=\n\x15WatchOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"#\n\x13GetOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x9f\x01\n\x15ListOperationsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08workload\x18\x04 \x01(\t\x12+\n\x06states\x18\x05 \x03(\x0e\x32\x1b.enchain.v1.Operation.State\x12\x10\n\x08resource\x18\x06 \x01(\t\"\\\n\x16ListOperationsResponse\x12)\n\noperations\x18\x01 \x03(\x0b\x32\x15.enchain.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x16\x43\x61ncelOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"L\n\x15RetryOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tfrom_step\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\"\n\x12GetResourceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"_\n\x14ListResourcesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08workload\x18\x04 \x01(\t\"Y\n\x15ListResourcesResponse\x12\'\n\tresources\x18\x01 \x03(\x0b\x32\x14.enchain.v1.Resource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x13\x45xplainRouteRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"\xe6\x01\n\x14\x45xplainRouteResponse\x12\r\n\x05\x63hain\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x03 \x01(\x05\x12\x0c\n\x04seed\x18\x04 \x01(\t\x12\x14\n\x0chash_version\x18\x05 \x01(\x05\x12\x13\n\x0bshare_start\x18\x06 \x01(\x05\x12\x11\n\tshare_end\x18\x07 \x01(\x05\x12\x16\n\x0etable_revision\x18\x08 \x01(\x03\x12\x0e\n\x06reason\x18\t \x01(\t\x12.\n\x0b\x65xperiments\x18\n \x03(\x0b\x32\x19.enchain.v1.ArmAssignment2\xa5\x07\n\x13ProvisioningService\x12G\n\tProvision\x12\x1c.enchain.v1.ProvisionRequest\x1a\x1a.enchain.v1.OperationEvent0\x01\x12\x41\n\x06Update\x12\x19.enchain.v1.UpdateRequest\x1a\x1a.enchain.v1.OperationEvent0\x01\x12K\n\x0b\x44\x65provision\x12\x1e.enchain.v1.DeprovisionRequest\x1a\x1a.enchain.v1.OperationEvent0\x01\x12\x39\n\x04Plan\x12\x17.enchain.v1.PlanRequest\x1a\x18.enchain.v1.PlanResponse\x12Q\n\x0eWatchOperation\x12!.enchain.v1.WatchOperationRequest\x1a\x1a.enchain.v1.OperationEvent0\x01\x12\x46\n\x0cGetOperation\x12\x1f.enchain.v1.GetOperationRequest\x1a\x15.enchain.v1.Operation\x12W\n\x0eListOperations\x12!.enchain.v1.ListOperationsRequest\x1a\".enchain.v1.ListOperationsResponse\x12L\n\x0f\x43\x61ncelOperation\x12\".enchain.v1.CancelOperationRequest\x1a\x15.enchain.v1.Operation\x12J\n\x0eRetryOperation\x12!.enchain.v1.RetryOperationRequest\x1a\x15.enchain.v1.Operation\x12\x43\n\x0bGetResource\x12\x1e.enchain.v1.GetResourceRequest\x1a\x14.enchain.v1.Resource\x12T\n\rListResources\x12 .enchain.v1.ListResourcesRequest\x1a!.enchain.v1.ListResourcesResponse\x12Q\n\x0c\x45xplainRoute\x12\x1f.enchain.v1.ExplainRouteRequest\x1a .enchain.v1.ExplainRouteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,54 +56,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STEPPLAN'].fields_by_name['outputs']._serialized_options = b'\250\356\030\001'
   _globals['_PLANNEDCHANGE'].fields_by_name['detail']._loaded_options = None
   _globals['_PLANNEDCHANGE'].fields_by_name['detail']._serialized_options = b'\250\356\030\001'
-  _globals['_PROVISIONREQUEST']._serialized_start=218
-  _globals['_PROVISIONREQUEST']._serialized_end=631
-  _globals['_PROVISIONREQUEST_INPUTSENTRY']._serialized_start=561
-  _globals['_PROVISIONREQUEST_INPUTSENTRY']._serialized_end=625
-  _globals['_UPDATEREQUEST']._serialized_start=634
-  _globals['_UPDATEREQUEST']._serialized_end=911
-  _globals['_UPDATEREQUEST_INPUTSENTRY']._serialized_start=561
-  _globals['_UPDATEREQUEST_INPUTSENTRY']._serialized_end=625
-  _globals['_DEPROVISIONREQUEST']._serialized_start=914
-  _globals['_DEPROVISIONREQUEST']._serialized_end=1049
-  _globals['_PLANREQUEST']._serialized_start=1052
-  _globals['_PLANREQUEST']._serialized_end=1360
-  _globals['_PLANREQUEST_INPUTSENTRY']._serialized_start=561
-  _globals['_PLANREQUEST_INPUTSENTRY']._serialized_end=625
-  _globals['_PLANRESPONSE']._serialized_start=1363
-  _globals['_PLANRESPONSE']._serialized_end=1527
-  _globals['_STEPPLAN']._serialized_start=1530
-  _globals['_STEPPLAN']._serialized_end=1940
-  _globals['_STEPPLAN_OUTPUTSENTRY']._serialized_start=1771
-  _globals['_STEPPLAN_OUTPUTSENTRY']._serialized_end=1836
-  _globals['_STEPPLAN_OUTCOME']._serialized_start=1838
-  _globals['_STEPPLAN_OUTCOME']._serialized_end=1940
-  _globals['_PLANNEDCHANGE']._serialized_start=1943
-  _globals['_PLANNEDCHANGE']._serialized_end=2175
-  _globals['_PLANNEDCHANGE_ACTION']._serialized_start=2049
-  _globals['_PLANNEDCHANGE_ACTION']._serialized_end=2175
-  _globals['_WATCHOPERATIONREQUEST']._serialized_start=2177
-  _globals['_WATCHOPERATIONREQUEST']._serialized_end=2238
-  _globals['_GETOPERATIONREQUEST']._serialized_start=2240
-  _globals['_GETOPERATIONREQUEST']._serialized_end=2275
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=2278
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=2437
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=2439
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=2531
-  _globals['_CANCELOPERATIONREQUEST']._serialized_start=2533
-  _globals['_CANCELOPERATIONREQUEST']._serialized_end=2607
-  _globals['_RETRYOPERATIONREQUEST']._serialized_start=2609
-  _globals['_RETRYOPERATIONREQUEST']._serialized_end=2685
-  _globals['_GETRESOURCEREQUEST']._serialized_start=2687
-  _globals['_GETRESOURCEREQUEST']._serialized_end=2721
-  _globals['_LISTRESOURCESREQUEST']._serialized_start=2723
-  _globals['_LISTRESOURCESREQUEST']._serialized_end=2818
-  _globals['_LISTRESOURCESRESPONSE']._serialized_start=2820
-  _globals['_LISTRESOURCESRESPONSE']._serialized_end=2909
-  _globals['_EXPLAINROUTEREQUEST']._serialized_start=2911
-  _globals['_EXPLAINROUTEREQUEST']._serialized_end=2963
-  _globals['_EXPLAINROUTERESPONSE']._serialized_start=2966
-  _globals['_EXPLAINROUTERESPONSE']._serialized_end=3148
-  _globals['_PROVISIONINGSERVICE']._serialized_start=3151
-  _globals['_PROVISIONINGSERVICE']._serialized_end=4084
+  _globals['_PROVISIONREQUEST']._serialized_start=247
+  _globals['_PROVISIONREQUEST']._serialized_end=660
+  _globals['_PROVISIONREQUEST_INPUTSENTRY']._serialized_start=590
+  _globals['_PROVISIONREQUEST_INPUTSENTRY']._serialized_end=654
+  _globals['_UPDATEREQUEST']._serialized_start=663
+  _globals['_UPDATEREQUEST']._serialized_end=940
+  _globals['_UPDATEREQUEST_INPUTSENTRY']._serialized_start=590
+  _globals['_UPDATEREQUEST_INPUTSENTRY']._serialized_end=654
+  _globals['_DEPROVISIONREQUEST']._serialized_start=943
+  _globals['_DEPROVISIONREQUEST']._serialized_end=1078
+  _globals['_PLANREQUEST']._serialized_start=1081
+  _globals['_PLANREQUEST']._serialized_end=1389
+  _globals['_PLANREQUEST_INPUTSENTRY']._serialized_start=590
+  _globals['_PLANREQUEST_INPUTSENTRY']._serialized_end=654
+  _globals['_PLANRESPONSE']._serialized_start=1392
+  _globals['_PLANRESPONSE']._serialized_end=1556
+  _globals['_STEPPLAN']._serialized_start=1559
+  _globals['_STEPPLAN']._serialized_end=1969
+  _globals['_STEPPLAN_OUTPUTSENTRY']._serialized_start=1800
+  _globals['_STEPPLAN_OUTPUTSENTRY']._serialized_end=1865
+  _globals['_STEPPLAN_OUTCOME']._serialized_start=1867
+  _globals['_STEPPLAN_OUTCOME']._serialized_end=1969
+  _globals['_PLANNEDCHANGE']._serialized_start=1972
+  _globals['_PLANNEDCHANGE']._serialized_end=2204
+  _globals['_PLANNEDCHANGE_ACTION']._serialized_start=2078
+  _globals['_PLANNEDCHANGE_ACTION']._serialized_end=2204
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=2206
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=2267
+  _globals['_GETOPERATIONREQUEST']._serialized_start=2269
+  _globals['_GETOPERATIONREQUEST']._serialized_end=2304
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=2307
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=2466
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=2468
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=2560
+  _globals['_CANCELOPERATIONREQUEST']._serialized_start=2562
+  _globals['_CANCELOPERATIONREQUEST']._serialized_end=2636
+  _globals['_RETRYOPERATIONREQUEST']._serialized_start=2638
+  _globals['_RETRYOPERATIONREQUEST']._serialized_end=2714
+  _globals['_GETRESOURCEREQUEST']._serialized_start=2716
+  _globals['_GETRESOURCEREQUEST']._serialized_end=2750
+  _globals['_LISTRESOURCESREQUEST']._serialized_start=2752
+  _globals['_LISTRESOURCESREQUEST']._serialized_end=2847
+  _globals['_LISTRESOURCESRESPONSE']._serialized_start=2849
+  _globals['_LISTRESOURCESRESPONSE']._serialized_end=2938
+  _globals['_EXPLAINROUTEREQUEST']._serialized_start=2940
+  _globals['_EXPLAINROUTEREQUEST']._serialized_end=2992
+  _globals['_EXPLAINROUTERESPONSE']._serialized_start=2995
+  _globals['_EXPLAINROUTERESPONSE']._serialized_end=3225
+  _globals['_PROVISIONINGSERVICE']._serialized_start=3228
+  _globals['_PROVISIONINGSERVICE']._serialized_end=4161
 # @@protoc_insertion_point(module_scope)

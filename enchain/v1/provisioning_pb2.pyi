@@ -4,6 +4,7 @@ isort:skip_file
 What every router serves: provisioning, and a look at it from anywhere."""
 
 from collections import abc as _abc
+from enchain.v1 import experiment_pb2 as _experiment_pb2
 from enchain.v1 import operation_pb2 as _operation_pb2
 from enchain.v1 import origin_pb2 as _origin_pb2
 from enchain.v1 import value_pb2 as _value_pb2
@@ -705,6 +706,7 @@ class ExplainRouteResponse(_message.Message):
     SHARE_END_FIELD_NUMBER: _builtins.int
     TABLE_REVISION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EXPERIMENTS_FIELD_NUMBER: _builtins.int
     chain: _builtins.str
     arm: _builtins.str
     bucket: _builtins.int
@@ -716,6 +718,12 @@ class ExplainRouteResponse(_message.Message):
     """The table's revision that answered."""
     reason: _builtins.str
     """The answer in words."""
+    @_builtins.property
+    def experiments(self) -> _containers.RepeatedCompositeFieldContainer[_experiment_pb2.ArmAssignment]:
+        """What each experiment of the workload says of the key, in the order in which they are asked. The unit is taken to be
+        the key.
+        """
+
     def __init__(
         self,
         *,
@@ -728,10 +736,11 @@ class ExplainRouteResponse(_message.Message):
         share_end: _builtins.int = ...,
         table_revision: _builtins.int = ...,
         reason: _builtins.str = ...,
+        experiments: _abc.Iterable[_experiment_pb2.ArmAssignment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "hash_version", b"hash_version", "reason", b"reason", "seed", b"seed", "share_end", b"share_end", "share_start", b"share_start", "table_revision", b"table_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "experiments", b"experiments", "hash_version", b"hash_version", "reason", b"reason", "seed", b"seed", "share_end", b"share_end", "share_start", b"share_start", "table_revision", b"table_revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -132,7 +132,8 @@ def test_a_dry_run_tells_of_the_gaps_instead() -> None:
 
 
 def test_a_route_that_an_experiment_owns_is_not_moved() -> None:
-    owned = route(experiment="workloads/site/experiments/e")
+    owned = route()
+    owned.message.experiments.append("workloads/site/experiments/e")
 
     with pytest.raises(PreconditionError) as caught:
         decide(move(at=owned), STAMP, CALLER)

@@ -7,7 +7,7 @@ never restarts anything by itself.
 
     ROOT/<id>/lock          held from the start until the program has begun
     ROOT/<id>/process.json  who it is; written before it begins
-    ROOT/<id>/log           what it writes
+    ROOT/<id>/log           what it writes; log.1 and so on: what it wrote before, in pieces
     ROOT/<id>/ended         it must not begin, or has ended
     ROOT/<id>/told          it was told to end
 """
@@ -29,7 +29,7 @@ from pathlib import Path
 from ulid import ULID
 
 from enchain.chains.errors import InvalidArgumentError, PreconditionError, UnavailableError
-from enchain.process import becoming
+from enchain.process import becoming, bounded_logs
 
 BEGIN_SECONDS = 10.0
 """How long a program may take until it has written down who it is: Python starts in some 20 ms."""
@@ -39,7 +39,6 @@ LAST_WORDS_MAX = 400
 
 _POLL_SECONDS = 0.005
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_LOG_TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +126,20 @@ class Detached:
 
     def last_words(self, identifier: str) -> str:
         """Answer the last line that a program wrote, cut; empty where it wrote none."""
-        try:
-            with (self._folder(identifier) / "log").open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL_BYTES))
-                lines = file.read().decode(errors="replace").split("\n")
-        except FileNotFoundError:
-            return ""
-        return next((line.strip()[-LAST_WORDS_MAX:] for line in reversed(lines) if line.strip()), "")
+        return bounded_logs.last_words(self._folder(identifier) / "log")[-LAST_WORDS_MAX:]
+
+    def trim(self, identifier: str, *, limit_bytes: int, kept: int) -> bool:
+        """Put a program's log aside where it has grown beyond a limit, and keep so many older pieces of it.
+
+        Answers whether it had. Of several who ask at once one does it.
+        """
+        folder = self._folder(identifier)
+        if not (folder / "log").exists():
+            return False
+        with _locked(folder / "lock") as lock:
+            return lock is not None and bounded_logs.rotate(
+                folder / "log", limit_bytes=limit_bytes, kept=kept
+            )
 
     def _how_it_ended(self, folder: Path) -> str:
         self._reap()

@@ -24,6 +24,7 @@ from typing import ParamSpec, TypeVar
 from controlplane.switching.pool_world import launch_id
 from enchain.chains.errors import OurError, PreconditionError
 from enchain.process.detached import Detached
+from enchain.process.logs import get_logger
 from enchain.v1.engine_pb2 import Engine
 from enchain.v1.pool_pb2 import Launching
 
@@ -34,7 +35,13 @@ SECRETS = "ENCHAIN_SECRET_"
 KEPT_SECONDS = 3600.0
 """Folders of launches that are over and forgotten are kept for so long, for people to read their logs."""
 
+LOG_BYTES = 8 << 20
+LOGS_KEPT = 3
+"""An instance's log is put aside when it is longer; so many older pieces, no longer than that, are kept."""
+
 THREADS_MAX = 8
+
+_log = get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,8 +101,8 @@ class ProcessLauncher:
         return await self._in_thread(partial(self._start, launch, argv, environment))
 
     async def find(self) -> Mapping[str, str]:
-        """Answer the engine servers that run."""
-        running = await asyncio.get_running_loop().run_in_executor(self._looking, self._programs.running)
+        """Answer the engine servers that run, and keep their logs bounded: nobody comes by more often."""
+        running = await asyncio.get_running_loop().run_in_executor(self._looking, self._look)
         return {identifier: _place(pid) for identifier, pid in running.items()}
 
     async def drain(self, launch: str) -> None:
@@ -109,6 +116,16 @@ class ProcessLauncher:
     async def forget(self, kept: Collection[str]) -> None:
         """Delete old folders."""
         await self._in_thread(partial(self._programs.forget, kept, older_seconds=KEPT_SECONDS))
+
+    def _look(self) -> Mapping[str, int]:
+        running = self._programs.running()
+        for identifier in running:
+            try:
+                if self._programs.trim(identifier, limit_bytes=LOG_BYTES, kept=LOGS_KEPT):
+                    _log.info("log put aside", launch=identifier)
+            except OSError as error:  # a full disk must not hide what runs
+                _log.warning("log cannot be put aside", launch=identifier, fault=str(error))
+        return running
 
     def _start(self, launch: Launching, argv: list[str], environment: Mapping[str, str]) -> str:
         if shutil.which(argv[0], path=environment["PATH"]) is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enchain.engines.process.kernel import age_seconds, ended
 from enchain.engines.process.launching import LaunchError, Launching
 from enchain.engines.process.locks import FileLock, locked, try_lock
-from enchain.engines.process.logfile import rotate
+from enchain.engines.process.logfile import LIMIT_BYTES
 from enchain.engines.process.measuring import Measurement, Tally, Watched, list_open_flows, take_samples
 from enchain.engines.process.records import (
     LOG,
@@ -30,6 +30,7 @@ from enchain.engines.process.secret_env import SecretSource
 from enchain.engines.process.sockets import Closings
 from enchain.engines.process.spec import Stop
 from enchain.engines.process.stopping import StillRunningError, stop_service
+from enchain.process.bounded_logs import rotate
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
 
@@ -133,7 +134,7 @@ class Supervisor:
         for key, watch in list(self._watches.items()):
             if watch.task.done():
                 self._give_up(key, watch)
-            elif watch.service is not None and rotate(watch.service.home / LOG):
+            elif watch.service is not None and rotate(watch.service.home / LOG, limit_bytes=LIMIT_BYTES):
                 _log.info("log cut", key=watch.service.key, workload=watch.service.workload)
         self._launching.offspring.reap()
 

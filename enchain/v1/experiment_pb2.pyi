@@ -647,6 +647,7 @@ class ExperimentAnalysis(_message.Message):
     REMAINING_TIME_FIELD_NUMBER: _builtins.int
     DETECTABLE_EFFECT_FIELD_NUMBER: _builtins.int
     PREDICTIONS_FIELD_NUMBER: _builtins.int
+    LOOKS_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     phase: _builtins.int
     verdict: Global___ExperimentAnalysis.Verdict.ValueType
@@ -675,6 +676,10 @@ class ExperimentAnalysis(_message.Message):
     def predictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PredictionCheck]:
         """Predictions against what was measured."""
 
+    @_builtins.property
+    def looks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExperimentLooks.Look]:
+        """Where they were asked for, by time."""
+
     def __init__(
         self,
         *,
@@ -691,10 +696,11 @@ class ExperimentAnalysis(_message.Message):
         remaining_time: _duration_pb2.Duration | None = ...,
         detectable_effect: _builtins.float = ...,
         predictions: _abc.Iterable[Global___PredictionCheck] | None = ...,
+        looks: _abc.Iterable[Global___ExperimentLooks.Look] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["remaining_time", b"remaining_time", "sample_ratio", b"sample_ratio", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "arm", b"arm", "detectable_effect", b"detectable_effect", "experiment", b"experiment", "metrics", b"metrics", "phase", b"phase", "predictions", b"predictions", "remaining_operations", b"remaining_operations", "remaining_time", b"remaining_time", "sample_ratio", b"sample_ratio", "time", b"time", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "arm", b"arm", "detectable_effect", b"detectable_effect", "experiment", b"experiment", "looks", b"looks", "metrics", b"metrics", "phase", b"phase", "predictions", b"predictions", "remaining_operations", b"remaining_operations", "remaining_time", b"remaining_time", "sample_ratio", b"sample_ratio", "time", b"time", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -947,7 +953,9 @@ Global___ExperimentLooks: _TypeAlias = ExperimentLooks  # noqa: Y015
 
 @_typing.final
 class ArmStatistics(_message.Message):
-    """`learned/experiments/<workload>/<experiment>.<phase>.<arm>`: what ended in one arm. Sums only."""
+    """`learned/experiments/<workload>/<experiment>.<phase>.<arm>`: what ended in one arm. Sums only. Phase 0 is the time as a
+    draft: provisions of the workload outside experiments, by the arm that phase 1 would have given them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -992,6 +1000,26 @@ class ArmStatistics(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class CurrenciesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
@@ -1003,19 +1031,24 @@ class ArmStatistics(_message.Message):
     BUCKETS_SEEN_FIELD_NUMBER: _builtins.int
     FIRST_TIME_FIELD_NUMBER: _builtins.int
     LAST_TIME_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    CURRENCIES_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     phase: _builtins.int
     arm: _builtins.str
     operations: _builtins.int
     """Provisions that ended, each once, those that failed before their first step included."""
     cancelled: _builtins.int
+    """Part of them; they count in no metric."""
     buckets_seen: _builtins.bytes
-    """One bit for each of the 10,000 buckets that was seen."""
+    """One bit for each of the 10,000 buckets that was seen: bit `b % 8` of byte `b / 8`."""
+    seed: _builtins.str
+    """Phase 0 alone: the seed under which keys were hashed. It says nothing of a phase with another one."""
     @_builtins.property
     def failures(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     @_builtins.property
     def metrics(self) -> _containers.MessageMap[_builtins.str, Global___MetricSums]:
-        """By metric, without quantiles."""
+        """By metric, without quantiles. As stored, `cost` is kept by currency: `cost.EUR`."""
 
     @_builtins.property
     def times(self) -> _learned_pb2.DurationSketch:
@@ -1025,6 +1058,10 @@ class ArmStatistics(_message.Message):
     def first_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def last_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def currencies(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Operations by the currency of their cost."""
+
     def __init__(
         self,
         *,
@@ -1039,10 +1076,12 @@ class ArmStatistics(_message.Message):
         buckets_seen: _builtins.bytes = ...,
         first_time: _timestamp_pb2.Timestamp | None = ...,
         last_time: _timestamp_pb2.Timestamp | None = ...,
+        seed: _builtins.str = ...,
+        currencies: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time", "times", b"times"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "buckets_seen", b"buckets_seen", "cancelled", b"cancelled", "experiment", b"experiment", "failures", b"failures", "first_time", b"first_time", "last_time", b"last_time", "metrics", b"metrics", "operations", b"operations", "phase", b"phase", "times", b"times"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "buckets_seen", b"buckets_seen", "cancelled", b"cancelled", "currencies", b"currencies", "experiment", b"experiment", "failures", b"failures", "first_time", b"first_time", "last_time", b"last_time", "metrics", b"metrics", "operations", b"operations", "phase", b"phase", "seed", b"seed", "times", b"times"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1061,27 +1100,32 @@ class MetricSums(_message.Message):
     SUM_SQUARES_FIELD_NUMBER: _builtins.int
     CLUSTER_COUNTS_FIELD_NUMBER: _builtins.int
     CLUSTER_SUMS_FIELD_NUMBER: _builtins.int
+    EXACT_SUM_FIELD_NUMBER: _builtins.int
+    EXACT_SQUARES_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     sum: _builtins.float
+    """The doubles next to the exact sums."""
     sum_squares: _builtins.float
-    @_builtins.property
-    def cluster_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """256 of each, or none."""
-
-    @_builtins.property
-    def cluster_sums(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    cluster_counts: _builtins.bytes
+    """256 numbers without a gap, little-endian, or none: uint32 counts, int64 sums in units of 2^-20."""
+    cluster_sums: _builtins.bytes
+    exact_sum: _builtins.str
+    """The exact sums as decimal integers: of values in units of 2^-20, of their squares in units of 2^-40."""
+    exact_squares: _builtins.str
     def __init__(
         self,
         *,
         count: _builtins.int = ...,
         sum: _builtins.float = ...,
         sum_squares: _builtins.float = ...,
-        cluster_counts: _abc.Iterable[_builtins.int] | None = ...,
-        cluster_sums: _abc.Iterable[_builtins.float] | None = ...,
+        cluster_counts: _builtins.bytes = ...,
+        cluster_sums: _builtins.bytes = ...,
+        exact_sum: _builtins.str = ...,
+        exact_squares: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_counts", b"cluster_counts", "cluster_sums", b"cluster_sums", "count", b"count", "sum", b"sum", "sum_squares", b"sum_squares"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_counts", b"cluster_counts", "cluster_sums", b"cluster_sums", "count", b"count", "exact_squares", b"exact_squares", "exact_sum", b"exact_sum", "sum", b"sum", "sum_squares", b"sum_squares"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,93 @@
+"""Analyses of experiments: what is known of the arms, put together when somebody looks.
+
+`controlplane.rpc.experiments` calls it, and so does the leader's loop of experiments, so that both say the
+same. It never writes: looks are the loop's.
+"""
+
+from controlplane.catalog.documents import read
+from controlplane.catalog.experiment_statistics import ExperimentStatistics
+from controlplane.experiments.analysis import analyse
+from enchain.chains.decision_names import ExperimentName
+from enchain.chains.errors import NotFoundError
+from enchain.process.clock import Clock
+from enchain.state import keys
+from enchain.state.store import Store
+from enchain.v1 import experiment_pb2
+
+Analysis = experiment_pb2.ExperimentAnalysis
+Experiment = experiment_pb2.Experiment
+
+
+class AnalysisCatalog:
+    """Analyses of all experiments.
+
+    Args:
+        store: Where experiments and their statistics are kept.
+        clock: Time.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._statistics = ExperimentStatistics(store)
+
+    async def analysis(self, name: ExperimentName, phase: int = 0, *, looks: bool = False) -> Analysis:
+        """Answer what is known of an experiment now.
+
+        Args:
+            name: Of which one.
+            phase: Of which phase; 0: the newest.
+            looks: Answer what was known before as well.
+
+        Raises:
+            NotFoundError: There is no such experiment, or it has no such phase.
+        """
+        key = keys.experiment(name.workload, name.experiment)
+        document = await read(self._store, Experiment, key)
+        if document is None:
+            raise NotFoundError(
+                f"there is no {name}",
+                reason="EXPERIMENT_NOT_FOUND",
+                remedy="List the experiments: enchain experiments list.",
+                metadata={"name": str(name)},
+            )
+        analysis = await self.of(document.message, phase)
+        if looks:
+            kept = (await self._statistics.looks(name)).looks
+            analysis.looks.extend(look for look in kept if look.phase == analysis.phase)
+        return analysis
+
+    async def of(self, experiment: Experiment, phase: int = 0) -> Analysis:
+        """Answer what is known of an experiment that was read already.
+
+        Raises:
+            NotFoundError: It has no such phase.
+        """
+        asked = as_of(experiment, phase)
+        measured = await self._statistics.measured(asked)
+        analysis = analyse(asked, measured.arms, measured.before, self._clock.now())
+        analysis.warnings.extend(measured.warnings)
+        return analysis
+
+
+def as_of(experiment: Experiment, phase: int) -> Experiment:
+    """Answer an experiment whose newest phase is the one that is asked for; 0: as it is.
+
+    Raises:
+        NotFoundError: It has no such phase.
+    """
+    if not phase:
+        return experiment
+    kept = [each for each in experiment.phases if each.number <= phase]
+    if not kept or kept[-1].number != phase:
+        raise NotFoundError(
+            f"{experiment.name} has no phase {phase}",
+            reason="PHASE_NOT_FOUND",
+            remedy="Describe it: enchain experiments describe; its phases are numbered from 1.",
+            metadata={"name": experiment.name, "phase": str(phase)},
+        )
+    answer = Experiment()
+    answer.CopyFrom(experiment)
+    del answer.phases[:]
+    answer.phases.extend(kept)
+    return answer

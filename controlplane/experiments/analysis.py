@@ -21,7 +21,7 @@ def analyse(
     Args:
         experiment: With its arms, the control first, and its phases.
         arms: What ended in each arm in the newest phase; an arm without statistics may be missing.
-        before: The same of the time before the experiment, by the arm that a key would have got; may be empty.
+        before: The same of the time before the experiment, by the arm that a key would get; may be empty.
         now: The time of the look, in UTC.
     """
     answer = experiment_pb2.ExperimentAnalysis(experiment=experiment.name)

@@ -91,8 +91,17 @@ async def shared(store: Store, now: datetime, *, of_resources: bool = True) -> S
     )
 
 
-async def known_of(store: Store, workload: str, now: datetime, shared: Shared) -> Known:
+async def known_of(
+    store: Store, workload: str, now: datetime, shared: Shared, profiles: ProfileCatalog
+) -> Known:
     """Read all that is known of a workload.
+
+    Args:
+        store: What is read.
+        workload: Its id.
+        now: What time it is.
+        shared: What plans of all workloads rest on.
+        profiles: Measurements; it remembers those that have not changed.
 
     Raises:
         NotFoundError: There is no such workload.
@@ -107,7 +116,7 @@ async def known_of(store: Store, workload: str, now: datetime, shared: Shared) -
         chains=await _chains(store, workload, None if route is None else route.message),
         route=None if route is None else route.message,
         switch_time=await _switch_time(store, None if route is None else route.message),
-        profiles=await ProfileCatalog(store).of_workload(workload),
+        profiles=await profiles.of_workload(workload),
         engines=shared.engines,
         instances=shared.instances,
         pools=shared.pools,

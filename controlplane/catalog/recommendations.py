@@ -13,6 +13,7 @@ from controlplane.catalog.changes import Change, Stamp, Stamper, commit
 from controlplane.catalog.documents import Document, check_etag, parse, read, readable, same, scan, write
 from controlplane.catalog.paging import Page
 from controlplane.catalog.planning_facts import known_of, shared
+from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.catalog.recommendation_rules import (
     APPROVED,
     KEPT,
@@ -54,6 +55,7 @@ class RecommendationCatalog:
     def __init__(self, store: Store, stamp: Stamper) -> None:
         self._store = store
         self._stamp = stamp
+        self._profiles = ProfileCatalog(store)
 
     async def generate(self, workload: str, caller: Caller, *, validate_only: bool = False) -> Recommendation:
         """Plan for a workload from all that is known now; with `validate_only` nothing is kept.
@@ -66,7 +68,8 @@ class RecommendationCatalog:
 
         async def decide() -> Change[Recommendation]:
             stamp = self._stamp()
-            known = await known_of(self._store, workload, stamp.now, await shared(self._store, stamp.now))
+            common = await shared(self._store, stamp.now)
+            known = await known_of(self._store, workload, stamp.now, common, self._profiles)
             inputs = assemble(known, stamp.now)
             made = recommendation_of(plan(problem_of(inputs)), inputs)
             return await self.decide_made(workload, made, inputs, stamp, caller)

@@ -1,9 +1,10 @@
 """The leader's loop that plans: which chain and how many instances each workload is to have.
 
-The election runs it in each term. A round reads everything anew, so it may be forgotten or repeated at any
-time: it lets recommendations expire, plans for all workloads that want it together, keeps what is news, and
-carries out what was approved, by a person or, in automatic mode, by the policy. What to recommend is decided
-in `controlplane/planning`, what may become of it in `controlplane/catalog/recommendation_rules.py`.
+The election runs it in each term. A round reads everything anew, and remembers profiles only for as long as
+their statistics stay as they were, so it may be forgotten or repeated at any time: it lets recommendations
+expire, plans for all workloads that want it together, keeps what is news, and carries out what was approved,
+by a person or, in automatic mode, by the policy. What to recommend is decided in `controlplane/planning`,
+what may become of it in `controlplane/catalog/recommendation_rules.py`.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from controlplane.catalog.changes import Change, commit, stamper
 from controlplane.catalog.documents import read, readable, same, scan, write
 from controlplane.catalog.planning_facts import known_of, recommendations, shared
 from controlplane.catalog.pool_demands import ask_for
+from controlplane.catalog.profiles import ProfileCatalog, Reckoned
 from controlplane.catalog.recommendation_rules import (
     APPLIED,
     APPROVED,
@@ -77,6 +79,7 @@ class PlanningLoop:
         self._rng = rng
         self._pace_seconds = pace_seconds
         self._stamp = stamper(clock)
+        self._reckoned = Reckoned()
 
     async def run(self, store: Store) -> None:
         """Plan round by round, for ever."""
@@ -129,7 +132,8 @@ class PlanningLoop:
             return
         names = [workload_id(workload.name) for workload in workloads]
         common = await shared(store, now, of_resources=any(each.demand.unit for each in workloads))
-        inputs = [assemble(await known_of(store, name, now, common), now, names) for name in names]
+        profiles = ProfileCatalog(store, self._reckoned)
+        inputs = [assemble(await known_of(store, name, now, common, profiles), now, names) for name in names]
         plans = plan_together([problem_of(each) for each in inputs])
         for workload, name, alone, planned in zip(workloads, names, inputs, plans, strict=True):
             each = inputs_as_planned(alone, planned)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.catalog.profiles import ProfileCatalog
+from controlplane.catalog.profiles import ProfileCatalog, Reckoned
 from controlplane.demand.request_rate import RequestRateReader
 from controlplane.loops.election import Election
 from controlplane.loops.outbox import OutboxLoop
@@ -122,6 +122,20 @@ async def test_all_profiles_of_a_workload_are_read_at_once_and_anew_once_they_ha
     assert [each.provision.count for each in first] == [50, 40]
     assert [each.provision.count for each in again] == [51, 40]
     assert list(again) == list(await ProfileCatalog(measured.store).of_workload("site"))
+
+
+async def test_only_what_has_changed_is_reckoned_again_by_whichever_catalogue(measured: Plane) -> None:
+    reckoned = Reckoned()
+    first = await ProfileCatalog(measured.store, reckoned).of_workload("site")
+    first[0].provision.count = 0
+    again = await ProfileCatalog(measured.store, reckoned).of_workload("site")
+    assert (reckoned.times, [each.provision.count for each in again]) == (2, [50, 40])
+
+    await write(measured.store, [ended(step(7))])
+    await eventually(lambda: _folded(measured), within=30)
+    await ProfileCatalog(measured.store, reckoned).of_workload("site")
+
+    assert reckoned.times == 3
 
 
 async def test_a_workload_takes_its_profiles_with_it_and_no_others(site: Plane) -> None:

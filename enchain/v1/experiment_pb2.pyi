@@ -533,6 +533,8 @@ class Conclusion(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     CHAIN_SWITCH_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    PROMOTION_PENDING_FIELD_NUMBER: _builtins.int
+    PROMOTION_FAULT_FIELD_NUMBER: _builtins.int
     winner: _builtins.str
     """Empty: no winner."""
     reason: _builtins.str
@@ -541,6 +543,10 @@ class Conclusion(_message.Message):
     """One plain sentence."""
     chain_switch: _builtins.str
     """The switch that promotes it; empty where nothing is promoted."""
+    promotion_pending: _builtins.bool
+    """The winner is to be promoted, and the switch is still to be begun; the leader tries until it can be."""
+    promotion_fault: _builtins.str
+    """Why the switch could not be begun when that was last tried, or will not be."""
     @_builtins.property
     def evidence(self) -> Global___ExperimentAnalysis:
         """What was known then."""
@@ -553,10 +559,12 @@ class Conclusion(_message.Message):
         description: _builtins.str = ...,
         chain_switch: _builtins.str = ...,
         evidence: Global___ExperimentAnalysis | None = ...,
+        promotion_pending: _builtins.bool = ...,
+        promotion_fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_switch", b"chain_switch", "description", b"description", "evidence", b"evidence", "reason", b"reason", "winner", b"winner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_switch", b"chain_switch", "description", b"description", "evidence", b"evidence", "promotion_fault", b"promotion_fault", "promotion_pending", b"promotion_pending", "reason", b"reason", "winner", b"winner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,7 @@
 Routers call it once for every admission. The hash is GrowthBook's version 2 (FNV-1a, 32 bits, applied
 twice), over UTF-8 bytes; beyond ASCII, SDKs that hash other units give other buckets. Buckets are stored
 with what they decided and never computed anew, so this may not change: a new hash is a new `hash_version`.
+Definition: https://docs.growthbook.io/lib/build-your-own#hashing, sections `hash` and `inNamespace`.
 """
 
 from dataclasses import dataclass
@@ -12,22 +13,41 @@ from enchain.v1 import chain_pb2
 
 BUCKETS = 10_000
 HASH_VERSION = 2
+LAYER_SLOTS = 1_000
+"""Parts that a layer is divided into."""
 
 _OFFSET, _PRIME, _MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
 
-def fnv1a32(data: bytes) -> int:
-    """FNV-1a hash of 32 bits."""
-    state = _OFFSET
+def fnv1a32(data: bytes, state: int = _OFFSET) -> int:
+    """FNV-1a hash of 32 bits; goes on from what was hashed before where `state` is its result."""
     for byte in data:
         state = ((state ^ byte) * _PRIME) & _MASK
     return state
 
 
+def seeded(seed: str) -> int:
+    """State of the hash after a seed, which many keys have in common; for `bucket_after`."""
+    return fnv1a32(_bytes(seed))
+
+
+def bucket_after(state: int, key: str) -> int:
+    """Bucket of a key, 0..9999, under the seed that `state` was made of."""
+    return fnv1a32(b"%d" % fnv1a32(_bytes(key), state)) % BUCKETS
+
+
 def bucket(seed: str, key: str) -> int:
-    """Bucket of a key, 0..9999. `surrogatepass`: any text at all has a bucket."""
-    inner = fnv1a32(f"{seed}{key}".encode("utf-8", "surrogatepass"))
-    return fnv1a32(str(inner).encode()) % BUCKETS
+    """Bucket of a key, 0..9999. Any text at all has one."""
+    return bucket_after(seeded(seed), key)
+
+
+def layer_slot(layer: str, key: str) -> int:
+    """Thousandth of a layer that a key falls into, 0..999, as GrowthBook's `inNamespace`: hash version 1."""
+    return fnv1a32(_bytes(f"{key}__{layer}")) % LAYER_SLOTS
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)

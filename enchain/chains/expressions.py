@@ -2,8 +2,8 @@
 
 The checks of workloads and chains, and `runtime`, call it. It is the only importer of the CEL runtime, a
 compiled library: nothing that must start fast may import this. A program reads `inputs`, `steps`, `resource`
-and `tenant`, and nothing else: there is no clock, no randomness and no IO in CEL. The runtime bounds loops
-and nesting by itself.
+and `tenant`, an experiment's condition what `eligibility` names, and nothing else: there is no clock, no
+randomness and no IO in CEL. The runtime bounds loops and nesting by itself.
 """
 
 import re
@@ -45,9 +45,9 @@ def _refuse(source: str, description: str, reason: str = "EXPRESSION_INVALID") -
     return ExpressionError(told, reason=reason, violations=[Violation("expression", told, reason)])
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Any:
-    variables = dict.fromkeys(VARIABLES, cel.Type.DYN)
+@lru_cache(maxsize=8)
+def _environment(names: tuple[str, ...] = VARIABLES) -> Any:
+    variables = dict.fromkeys(names, cel.Type.DYN)
     return cel.NewEnv(variables=variables, extensions=[ext_strings.ExtStrings()])
 
 
@@ -71,22 +71,27 @@ def parse(source: str) -> Tree:
 
 
 @lru_cache(maxsize=PROGRAMS_MAX)
-def _program(source: str) -> Any:
+def _program(source: str, names: tuple[str, ...] = VARIABLES) -> Any:
     parse(source)
     try:
-        return _environment().compile(source)
+        return _environment(names).compile(source)
     except RuntimeError as error:
-        raise _refuse(source, _told(str(error), None)) from error
+        raise _refuse(source, _told(str(error), None, names)) from error
 
 
-def evaluate(source: str, variables: Mapping[str, Json]) -> Json:
+def evaluate(source: str, variables: Mapping[str, Json], names: tuple[str, ...] = VARIABLES) -> Json:
     """Evaluate an expression over plain values.
+
+    Args:
+        source: The expression.
+        variables: What it may read.
+        names: All names that it may read; it is compiled once for them.
 
     Raises:
         ExpressionError: It has no result: a field is missing, types differ, or the result is no JSON value.
     """
     try:
-        result = _program(source).eval(data=dict(variables))
+        result = _program(source, names).eval(data=dict(variables))
     except RuntimeError as error:
         raise _refuse(source, str(error).split(" [")[0], "EXPRESSION_FAILED") from error
     if result.type() == cel.Type.ERROR:
@@ -197,6 +202,40 @@ class Types:
         return _kinds_of_cel(found, source)
 
 
+def compile_condition(source: str, names: tuple[str, ...]) -> None:
+    """Compile a condition, so that a later `evaluate` finds it ready.
+
+    Raises:
+        ExpressionError: It is no CEL, or reads what is not there.
+    """
+    _program(source, names)
+
+
+def check_condition(source: str, *, texts: Collection[str], lists: Collection[str], inputs: Schema) -> None:
+    """Check with types a condition over texts, lists of texts, and `inputs` by their schema.
+
+    Raises:
+        ExpressionError: It does not fit the types, or its result is neither true nor false.
+    """
+    parse(source)
+    types = MessageTypes()
+    shape = types.add_object({**inputs, "type": "object"}, "inputs")
+    variables = {
+        **dict.fromkeys(texts, cel.Type.STRING),
+        **dict.fromkeys(lists, cel.Type.List(cel.Type.STRING)),
+        "inputs": _cel_type(shape),
+    }
+    environment = cel.NewEnv(types.pool(), variables=variables, extensions=[ext_strings.ExtStrings()])
+    try:
+        found = str(environment.compile(source).return_type().name())
+    except RuntimeError as error:
+        told = str(error)
+        raise _refuse(source, _told(told, types, tuple(variables)), _reason(told)) from error
+    if found not in ("BOOL", "DYN"):
+        told = f"the result is {_KINDS.get(found, found.lower())}, where true or false is asked for"
+        raise _refuse(source, told, "TYPE_MISMATCH")
+
+
 def _cel_type(message: str) -> Any:
     if message == "google.protobuf.Struct":
         return cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
@@ -223,11 +262,11 @@ def _remedy(kinds: frozenset[str] | None, source: str) -> str:
     return ""
 
 
-def _told(error: str, types: MessageTypes | None) -> str:
+def _told(error: str, types: MessageTypes | None, names: tuple[str, ...] = VARIABLES) -> str:
     """What the compiler found, in words that name the fields as people wrote them."""
     # `*error*` is what the compiler calls the type of what is wrong already.
     found = [(column, fault) for _, column, fault in _FAULT.findall(error) if "*error*" not in fault]
-    told = [_one_fault(column, fault, types) for column, fault in found]
+    told = [_one_fault(column, fault, types, names) for column, fault in found]
     return "; ".join(dict.fromkeys(told)) or error.splitlines()[0]
 
 
@@ -237,14 +276,13 @@ def _reason(error: str) -> str:
     return "UNKNOWN_VARIABLE" if _UNKNOWN_NAME.search(error) else "EXPRESSION_INVALID"
 
 
-def _one_fault(column: str, fault: str, types: MessageTypes | None) -> str:
+def _one_fault(column: str, fault: str, types: MessageTypes | None, names: tuple[str, ...]) -> str:
     unknown_name = _UNKNOWN_NAME.match(fault)
     if unknown_name:
         name = unknown_name[1]
-        return (
-            f"{name} is no variable here; there are {', '.join(VARIABLES)}. A variable of the engine stands "
-            f"alone, as ${{{name}}}"
-        )
+        told = f"{name} is no variable here; there are {', '.join(names)}"
+        alone = f". A variable of the engine stands alone, as ${{{name}}}" if names == VARIABLES else ""
+        return f"{told}{alone}"
     unknown_field = _UNKNOWN_FIELD.match(fault)
     if unknown_field and types and unknown_field[2] in types.labels:
         label, known = types.labels[unknown_field[2]], types.fields[unknown_field[2]]

@@ -1,0 +1,64 @@
+"""Eligibility: whether an experiment may enrol a request, by a CEL expression over what the request is.
+
+`assignment` compiles one when it reads an experiment; the control plane checks it when it is saved. An
+expression without a result (an input that was not sent, say) makes the request not eligible, with the reason.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from enchain.chains import expressions
+from enchain.chains.expressions import ExpressionError
+from enchain.chains.schemas import Schema
+from enchain.chains.units import Attributes
+from enchain.chains.values import Json, has_secret, to_python
+
+TEXTS = ("tenant", "requester", "region", "zone", "account", "host")
+VARIABLES = (*TEXTS, "groups", "inputs")
+COMPILED_MAX = 1024
+
+Eligible = Callable[[Attributes], tuple[bool, str]]
+"""Whether a request is eligible, and why not."""
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def compiled(source: str) -> Eligible:
+    """Compile a condition once, to be asked for every request.
+
+    Raises:
+        ExpressionError: It is no CEL, or reads what no request has.
+    """
+    expressions.compile_condition(source, VARIABLES)
+
+    def eligible(attributes: Attributes) -> tuple[bool, str]:
+        try:
+            found = expressions.evaluate(source, _plain(attributes), VARIABLES)
+        except ExpressionError as error:
+            return False, error.message
+        return (True, "") if found is True else (False, f"{source.strip()} is not true of it")
+
+    return eligible
+
+
+def check_eligibility(source: str, inputs: Schema) -> None:
+    """Check with types an expression that is to be saved; the empty one lets every request through.
+
+    Args:
+        source: CEL over `tenant`, `requester`, `region`, `zone`, `account` and `host`, which are texts,
+            `groups`, a list of them, and `inputs`.
+        inputs: JSON Schema of the workload's inputs.
+
+    Raises:
+        ExpressionError: It cannot be read, does not fit the types, or is neither true nor false.
+    """
+    if source:
+        expressions.check_condition(source, texts=TEXTS, lists=("groups",), inputs=inputs)
+
+
+def _plain(attributes: Attributes) -> dict[str, Json]:
+    """What an expression reads. An input that is or holds a secret is not there."""
+    plain: dict[str, Json] = {name: getattr(attributes, name) for name in TEXTS}
+    plain["groups"] = list(attributes.groups)
+    inputs = {name: to_python(value, field=f"inputs.{name}") for name, value in attributes.inputs.items()}
+    plain["inputs"] = {name: value for name, value in inputs.items() if not has_secret(value)}
+    return plain

@@ -1,0 +1,115 @@
+"""An experiment's answer for a key: the arm by its bucket, or the precise reason why there is none."""
+
+import pytest
+
+from enchain.chains import assignment
+from enchain.chains.assignment import Reason
+from enchain.chains.errors import MalformedError
+from enchain.chains.units import Attributes
+from enchain.chains.values import Json, to_value_map
+from enchain.v1 import experiment_pb2
+from tests.harness.experiments import experiment
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        (Attributes("one"), Reason.ENROLLED),
+        (Attributes("tester"), Reason.FORCED),
+        (Attributes(""), Reason.NO_UNIT),
+        (Attributes("k" * 257), Reason.NO_UNIT),
+        (Attributes("two"), Reason.OUTSIDE_COVERAGE),
+    ],
+)
+def test_each_key_gets_its_reason(attributes: Attributes, reason: Reason) -> None:
+    # Of the seed "abc", "one" has bucket 6431 and "two" another one that half the keys leave out.
+    found = assignment.Assigner(experiment(coverage=50, forced={"tester": "b"})).of_request(attributes)
+
+    assert (found.reason, found.place is not None) == (reason, reason in (Reason.ENROLLED, Reason.FORCED))
+    assert "{" not in assignment.words(found)
+
+
+@pytest.mark.parametrize("state", ["DRAFT", "PAUSED", "CONCLUDED"])
+def test_only_one_that_runs_enrols_and_forces(state: str) -> None:
+    value = experiment_pb2.Experiment.State.Value(f"STATE_{state}")
+    stopped = assignment.Assigner(experiment(state=value, forced={"tester": "b"}))
+
+    assert [stopped.of_unit(key).reason for key in ("one", "tester")] == [Reason.NOT_RUNNING] * 2
+    assert stopped.hashed("one")[1] is not None  # what a draft's key would get is known all the same
+
+
+@pytest.mark.parametrize(
+    ("unit", "inputs", "key"),
+    [
+        ("resource", {}, "one"),
+        ("tenant", {}, "acme"),
+        ("requester", {}, "mona"),
+        ("inputs.team", {"team": "ops"}, "ops"),
+        ("inputs.team", {"team": 7}, "7"),
+        ("inputs.team", {"team": [1]}, ""),
+        ("inputs.team", {"team": True}, ""),
+        ("inputs.team", {}, ""),
+    ],
+)
+def test_the_unit_is_what_the_experiment_says(unit: str, inputs: dict[str, Json], key: str) -> None:
+    asked = Attributes("one", "acme", "mona", inputs=to_value_map(inputs))
+
+    found = assignment.Assigner(experiment(unit=unit)).of_request(asked)
+
+    assert (found.key, found.reason is Reason.NO_UNIT) == (key, key == "")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "detail"),
+    [
+        (Attributes("one", region="eu", inputs=to_value_map({"size": "large"})), ""),
+        (Attributes("one", inputs=to_value_map({"size": "large"})), "is not true of it"),
+        (Attributes("one", region="eu"), "there is no field size"),
+    ],
+)
+def test_eligibility_goes_by_what_the_request_is(attributes: Attributes, detail: str) -> None:
+    asked = assignment.Assigner(experiment(eligibility="region == 'eu' && inputs.size == 'large'"))
+
+    found = asked.of_request(attributes)
+
+    assert (found.reason is Reason.NOT_ELIGIBLE) == bool(detail)
+    assert detail in found.detail
+    assert asked.of_unit("one").reason is Reason.ENROLLED  # nobody was asked for attributes
+
+
+def test_a_layer_keeps_out_who_is_in_another_part() -> None:
+    slot = 769  # of "one" in the layer "checkout"
+    inside, outside = (
+        assignment.assign(experiment(layer="checkout", part=part), "one")
+        for part in ((slot, slot + 1), (slot + 1, 1000))
+    )
+
+    assert (inside.reason, outside.reason) == (Reason.ENROLLED, Reason.OUTSIDE_LAYER)
+
+
+@pytest.mark.parametrize("fault", ["phases", "hash", "arms", "order", "forced"])
+def test_what_does_not_fit_together_is_not_guessed_at(fault: str) -> None:
+    wrong = experiment()
+    match fault:
+        case "phases":
+            del wrong.phases[:]
+        case "hash":
+            wrong.phases[-1].hash_version = 1
+        case "arms":
+            wrong.arms[0].name = "other"
+        case "order":
+            wrong.phases[-1].ranges[1].start = 10
+        case "forced":
+            wrong.forced["tester"] = "nobody"
+
+    with pytest.raises(MalformedError):
+        assignment.assign(wrong, "one")
+
+
+def test_the_newest_phase_is_in_force() -> None:
+    changed = experiment()
+    changed.phases.add(number=2, seed="other", hash_version=2, ranges=changed.phases[0].ranges)
+
+    found = assignment.explain(changed, "one")
+
+    assert (found.phase, found.seed, found.reason) == (2, "other", "ENROLLED")

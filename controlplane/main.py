@@ -15,7 +15,9 @@ from random import Random
 from controlplane.catalog.artifacts import ArtifactCatalog
 from controlplane.demand.house import DemandHouse, furnished
 from controlplane.demand.request_rate import RequestRateReader
+from controlplane.experiments.outcomes import OutcomeReader
 from controlplane.forecast.serving import Desk
+from controlplane.loops.drafts import DraftsLoop
 from controlplane.loops.election import Election, LeaderLoop
 from controlplane.loops.forecast_house import forecast_loops
 from controlplane.loops.outbox import OutboxLoop
@@ -180,8 +182,10 @@ async def _store_answers(store: Store, clock: Clock, stop: asyncio.Event) -> boo
 def leader_loops(settings: ControlPlaneSettings) -> Sequence[LeaderLoop]:
     """Put together what only the leader of all replicas does, and what needs nothing but the store."""
     clock, rng = SystemClock(), Random()  # noqa: S311 - jitter
-    readers = (RequestRateReader(), ProfileReader(), SwitchEvidenceReader())
+    drafts = DraftsLoop(clock=clock, rng=rng)
+    readers = (RequestRateReader(), ProfileReader(), SwitchEvidenceReader(), OutcomeReader(drafts.of))
     return (
+        drafts,
         OutboxLoop(readers, clock=clock, rng=rng),
         SwitchingLoop(Handshakes(settings.server.tls), clock=clock, rng=rng),
         PlanningLoop(clock=clock, rng=rng, pace_seconds=settings.planning_seconds),

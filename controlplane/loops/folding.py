@@ -78,7 +78,10 @@ def fitting(wanted: Sequence[Sequence[Place]]) -> int:
 
 
 def fold(
-    readers: Sequence[Reader], known: Mapping[Place, Message], entries: Sequence[Entry]
+    readers: Sequence[Reader],
+    known: Mapping[Place, Message],
+    entries: Sequence[Entry],
+    wanted: Sequence[Sequence[Place]],
 ) -> dict[Place, Message]:
     """Add a batch to all statistics that it concerns.
 
@@ -86,15 +89,16 @@ def fold(
         readers: Those who learn.
         known: The statistics as they stand; what is missing is empty.
         entries: The batch.
+        wanted: The places of each entry, as they were when `known` was read.
     """
     by_name = {reader.name: reader for reader in readers}
     concerned: dict[Place, list[Entry]] = {}
-    for entry in entries:
-        for place in places(readers, entry):
+    for entry, found in zip(entries, wanted, strict=True):
+        for place in found:
             concerned.setdefault(place, []).append(entry)
     return {
         place: by_name[place.reader].fold(
-            known[place] if place in known else by_name[place.reader].empty(place.subject), found
+            known[place] if place in known else by_name[place.reader].empty(place.subject), those
         )
-        for place, found in sorted(concerned.items())
+        for place, those in sorted(concerned.items())
     }

@@ -239,7 +239,8 @@ class OutboxLoop:
             ExhaustedError: It is too large.
         """
         statistics = {place: each.message for place, each in known.items()}
-        messages = folding.fold(self._readers, statistics, [each.entry for each in batch])
+        entries, wanted = [each.entry for each in batch], [each.places for each in batch]
+        messages = folding.fold(self._readers, statistics, entries, wanted)
         compares = [unchanged(each.item.key, each.item.mod_revision) for each in batch]
         deletes = [Delete(each.item.key) for each in batch]
         puts: list[Put] = []

@@ -41,7 +41,9 @@ def test_every_reader_gets_the_entries_that_concern_it() -> None:
     mine, other = entry(workload="site"), entry(workload="shop")
     mine.bucket = 7
 
-    folded = folding.fold(READERS, {Place("buckets", "7"): Int64Value(value=40)}, [mine, other, mine])
+    entries = [mine, other, mine]
+    wanted = [folding.places(READERS, each) for each in entries]
+    folded = folding.fold(READERS, {Place("buckets", "7"): Int64Value(value=40)}, entries, wanted)
 
     assert {
         place: getattr(made, "requests", getattr(made, "value", 0)) for place, made in folded.items()

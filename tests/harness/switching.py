@@ -64,15 +64,13 @@ class Ended:
 
 
 @dataclass
-class Board:
-    """The site, and what tests do with it.
+class Desk:
+    """A site on whatever engines, and what tests do with it.
 
     Attributes:
         store: Where all lies.
-        old: The chain that gets requests at first; its first step is done by `terraform`.
-        new: The other one; its first step is done by `ansible`.
-        before: The scope of what only the old chain uses.
-        after: The scope of what only the new chain uses.
+        old: The chain that gets requests at first.
+        new: The other one.
         routers: The routers.
         chains: A client of the control plane.
     """
@@ -80,8 +78,6 @@ class Board:
     store: Store
     old: str
     new: str
-    before: EngineScope
-    after: EngineScope
     routers: list[RunningRouter]
     chains: Any
 
@@ -149,6 +145,19 @@ class Board:
         return sum(decode(operation_pb2.ActiveOperation, item.value).chain == chain for item in items)
 
 
+@dataclass
+class Board(Desk):
+    """The site on engines with a gate: `terraform` begins the old chain, `ansible` the new one.
+
+    Attributes:
+        before: The scope of what only the old chain uses.
+        after: The scope of what only the new chain uses.
+    """
+
+    before: EngineScope
+    after: EngineScope
+
+
 @asynccontextmanager
 async def board(store: Store, folder: Path, routers: int = 2) -> AsyncIterator[Board]:
     """Set it up, and take it down again."""
@@ -167,16 +176,23 @@ async def board(store: Store, folder: Path, routers: int = 2) -> AsyncIterator[B
         running = [
             await stack.enter_async_context(running_router(store, f"r{number}")) for number in range(routers)
         ]
-        server = Server("127.0.0.1:0")
-        assemble(server, store, ArtifactCatalog(DirectoryArtifacts(folder)), clock=SystemClock())
-        address = await server.start()
-        stack.push_async_callback(server.stop, 0)
-        channel = open_channel(address)
-        stack.push_async_callback(channel.close, None)
-        stub = chain_pb2_grpc.ChainServiceStub(channel)
-        made = Board(store, old, new, scopes["terraform"], scopes["ansible"], running, stub)
+        stub = await stack.enter_async_context(chain_service(store, folder))
+        made = Board(store, old, new, running, stub, scopes["terraform"], scopes["ansible"])
         async with leading(store):
             yield made
+
+
+@asynccontextmanager
+async def chain_service(store: Store, folder: Path) -> AsyncIterator[Any]:
+    """Serve the control plane's API; answer a client of its chains."""
+    server = Server("127.0.0.1:0")
+    assemble(server, store, ArtifactCatalog(DirectoryArtifacts(folder)), clock=SystemClock())
+    channel = open_channel(await server.start())
+    try:
+        yield chain_pb2_grpc.ChainServiceStub(channel)
+    finally:
+        await channel.close(None)
+        await server.stop(0)
 
 
 @asynccontextmanager

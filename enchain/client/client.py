@@ -23,6 +23,7 @@ from enchain.v1 import (
     chain_pb2_grpc,
     engine_pb2_grpc,
     event_pb2_grpc,
+    experiment_pb2_grpc,
     forecast_pb2_grpc,
     operation_pb2,
     pool_pb2_grpc,
@@ -102,6 +103,11 @@ class Client:
     def events(self) -> "event_pb2_grpc.PlannedEventServiceAsyncStub":
         """`PlannedEventService` of the control plane."""
         return event_pb2_grpc.PlannedEventServiceStub(self._control_channel())
+
+    @property
+    def experiments(self) -> "experiment_pb2_grpc.ExperimentServiceAsyncStub":
+        """`ExperimentService` of the control plane."""
+        return experiment_pb2_grpc.ExperimentServiceStub(self._control_channel())
 
     @property
     def forecasts(self) -> "forecast_pb2_grpc.ForecastServiceAsyncStub":

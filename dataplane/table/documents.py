@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from enchain.chains import chains, routes
+from enchain.chains.decision_names import EXPERIMENT, ExperimentName
+from enchain.chains.enrolment import IN_FORCE, enrolment_of
 from enchain.chains.errors import EnchainError, MalformedError
 from enchain.chains.names import (
     CHAIN,
@@ -24,17 +26,19 @@ from enchain.chains.names import (
 from enchain.state import keys
 from enchain.state.codec import decode
 from enchain.state.store import KeyValue
-from enchain.v1 import chain_pb2, engine_pb2, workload_pb2
+from enchain.v1 import chain_pb2, engine_pb2, experiment_pb2, workload_pb2
 
 REASON_CHARACTERS_MAX = 400
 """A refusal is shown in a router's presence, which holds many; the log has it whole."""
 
-N = TypeVar("N", workload_pb2.Workload, engine_pb2.Engine)
+N = TypeVar("N", workload_pb2.Workload, engine_pb2.Engine, experiment_pb2.Experiment)
 
-Content = workload_pb2.Workload | chain_pb2.Chain | chain_pb2.Route | engine_pb2.Engine
+Content = (
+    workload_pb2.Workload | chain_pb2.Chain | chain_pb2.Route | engine_pb2.Engine | experiment_pb2.Experiment
+)
 
-LATER = (keys.EXPERIMENTS, keys.LAYERS)
-"""Prefixes that routers do not act on yet. What lies under them is passed over and refuses nothing."""
+PASSED_OVER = (keys.LAYERS,)
+"""Prefixes that routers do not act on. What lies under them is passed over and refuses nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,9 @@ Read = Callable[[KeyValue], Document]
 
 def place_of(key: str) -> Place:
     """Say where a key belongs, however faulty the rest of it is."""
-    if key.startswith(LATER):
+    if key.startswith(PASSED_OVER):
         return Place("", passed_over=True)
-    for prefix in (keys.WORKLOADS, keys.CHAINS, keys.ROUTES):
+    for prefix in (keys.WORKLOADS, keys.CHAINS, keys.ROUTES, keys.EXPERIMENTS):
         if key.startswith(prefix):
             workload = keys.parts(key, prefix)[0]
             return Place(workload if WORKLOAD.pattern.fullmatch(workload) else "")
@@ -117,12 +121,26 @@ def _content(item: KeyValue) -> Content:
     if key.startswith(keys.WORKLOADS):
         (workload,) = _ids(key, keys.WORKLOADS, WORKLOAD)
         return _named(decode(workload_pb2.Workload, value, key=key), workload_name(workload), key)
+    if key.startswith(keys.EXPERIMENTS):
+        of = ExperimentName(*_ids(key, keys.EXPERIMENTS, WORKLOAD, EXPERIMENT))
+        return _checked(_named(decode(experiment_pb2.Experiment, value, key=key), str(of), key), of.workload)
     if key.startswith(keys.ENGINES):
         (engine,) = _ids(key, keys.ENGINES, ENGINE)
         return _named(decode(engine_pb2.Engine, value, key=key), engine_name(engine), key)
     raise MalformedError(
         f"{key} is no key of the table", reason="UNKNOWN_KEY", remedy="Delete it.", metadata={"key": key}
     )
+
+
+def _checked(experiment: experiment_pb2.Experiment, workload: str) -> experiment_pb2.Experiment:
+    """Pass one that can be acted on; drafts and those that are over are not looked into."""
+    if experiment.state in IN_FORCE:
+        enrolment_of([experiment])
+        for index, arm in enumerate(experiment.arms):
+            name = ChainName.parse(arm.chain, f"arms[{index}].chain", whole=True)
+            if name.workload != workload:
+                raise MalformedError(f"{arm.chain} is no chain of {workload}", reason="OTHER_WORKLOAD")
+    return experiment
 
 
 def _ids(key: str, prefix: str, *rules: IdRule) -> list[str]:

@@ -1,22 +1,26 @@
 """The table: one immutable snapshot of all that a router follows, and what the next one is. Pure.
 
 `following` swaps it, admission and routing read it and keep the one they began with. The unit of refusal is
-the workload with its chains and its route: while any of its documents is faulty, or they do not fit together,
-the workload stays as it was when all of them were good; every other one goes on. A table never expires.
+the workload with its chains, its route and its experiments: while any of its documents is faulty, or they do
+not fit together, the workload stays as it was when all of them were good; every other one goes on. A table
+never expires.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from dataplane.table.documents import Content, Document, Read, place_of, read, shortened
+from dataplane.table.documents import Content, Document, Read, fault_text, place_of, read, shortened
+from enchain.chains.enrolment import Enrolment, enrolment_of
+from enchain.chains.errors import EnchainError
 from enchain.chains.names import workload_name
 from enchain.chains.routes import chains_of
 from enchain.state import keys
 from enchain.state.store import Batch, Event, EventKind
-from enchain.v1 import chain_pb2, engine_pb2, presence_pb2, workload_pb2
+from enchain.v1 import chain_pb2, engine_pb2, experiment_pb2, presence_pb2, workload_pb2
 
 Documents = Mapping[str, Document]
+Experiment = experiment_pb2.Experiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,13 @@ class Unit:
         read: Every document of it, faulty ones included.
         good: The contents that are in force, by key.
         refusals: Why `good` is not what was read; empty where it is.
+        enrolment: The experiments among `good` that take requests.
     """
 
     read: Documents = field(default_factory=dict)
     good: Mapping[str, Content] = field(default_factory=dict)
     refusals: tuple[presence_pb2.Refusal, ...] = ()
+    enrolment: Enrolment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Table:
         chains: Every chain revision in force by its full name.
         routes: Routes by workload id.
         engines: Engines by id.
+        enrolments: Experiments in force by workload id; nothing for a workload without any.
         refusals: What is refused, and why.
     """
 
@@ -52,6 +59,7 @@ class Table:
     chains: Mapping[str, chain_pb2.Chain] = field(default_factory=dict)
     routes: Mapping[str, chain_pb2.Route] = field(default_factory=dict)
     engines: Mapping[str, engine_pb2.Engine] = field(default_factory=dict)
+    enrolments: Mapping[str, Enrolment] = field(default_factory=dict)
     refusals: tuple[presence_pb2.Refusal, ...] = ()
     _units: Mapping[str, Unit] = field(default_factory=dict, repr=False)
 
@@ -137,10 +145,14 @@ def _as_a_whole(workload: str, unit: Unit, documents: Documents, revision: int) 
     """Decide on a workload: all of it as it was read, or all of it as it was."""
     refusals = [_refusal(workload, document) for document in documents.values() if document.fault]
     if not refusals:
-        refusals = _missing_chains(workload, documents, unit.refusals, revision)
+        refusals = _standing(_missing_chains(workload, documents, revision), unit.refusals)
+    enrolment = None
+    if not refusals:
+        enrolment, overlaps = _enrolment(workload, documents, revision)
+        refusals = _standing(overlaps, unit.refusals)
     if refusals:
-        return Unit(documents, unit.good, tuple(refusals))
-    return Unit(documents, _contents(documents.values()))
+        return Unit(documents, unit.good, tuple(refusals), unit.enrolment)
+    return Unit(documents, _contents(documents.values()), enrolment=enrolment)
 
 
 def _each_for_itself(workload: str, unit: Unit, documents: Documents, _revision: int) -> Unit:
@@ -150,23 +162,51 @@ def _each_for_itself(workload: str, unit: Unit, documents: Documents, _revision:
     return Unit(documents, {**_contents(documents.values()), **kept}, refusals)
 
 
-def _missing_chains(
-    workload: str, documents: Documents, standing: Iterable[presence_pb2.Refusal], revision: int
+def _missing_chains(workload: str, documents: Documents, revision: int) -> list[presence_pb2.Refusal]:
+    """Refuse a route, and experiments that run, where they lead to a chain that is not there."""
+    contents = _contents(documents.values())
+    there = {content.name for content in contents.values() if isinstance(content, chain_pb2.Chain)}
+    refusals = []
+    for key, content in contents.items():
+        missing = [chain for chain in _leads_to(content) if chain not in there]
+        if missing:
+            what = "route" if isinstance(content, chain_pb2.Route) else "experiment"
+            told = f"CHAIN_MISSING: the {what} leads to what does not exist: {', '.join(missing)}"
+            refusals.append(_refused(workload, key, told, revision))
+    return refusals
+
+
+def _leads_to(content: Content) -> tuple[str, ...]:
+    if isinstance(content, chain_pb2.Route):
+        return chains_of(content)
+    if isinstance(content, Experiment) and content.state == Experiment.STATE_RUNNING:
+        return tuple(arm.chain for arm in content.arms)
+    return ()
+
+
+def _enrolment(
+    workload: str, documents: Documents, revision: int
+) -> tuple[Enrolment | None, list[presence_pb2.Refusal]]:
+    """The experiments together, or why they do not go together."""
+    contents = _contents(documents.values())
+    try:
+        return enrolment_of(one for one in contents.values() if isinstance(one, Experiment)), []
+    except EnchainError as error:
+        return None, [_refused(workload, keys.experiments_of(workload), fault_text(error), revision)]
+
+
+def _standing(
+    found: Iterable[presence_pb2.Refusal], stood: Iterable[presence_pb2.Refusal]
 ) -> list[presence_pb2.Refusal]:
-    """Refuse a route that leads to a chain that is not there."""
-    key = keys.route(workload)
-    document = documents.get(key)
-    if document is None or not isinstance(document.content, chain_pb2.Route):
-        return []
-    there = {content.name for content in _contents(documents.values()).values() if _is_chain(content)}
-    missing = [chain for chain in chains_of(document.content) if chain not in there]
-    if not missing:
-        return []
-    reason = shortened(f"CHAIN_MISSING: the route leads to what does not exist: {', '.join(missing)}")
-    for refusal in standing:
-        if (refusal.key, refusal.reason) == (key, reason):
-            return [refusal]  # it stands already; a later revision did not cause it
-    return [presence_pb2.Refusal(workload=workload_name(workload), key=key, reason=reason, revision=revision)]
+    """What was found, with the revision of what stood already: a later one did not cause it."""
+    known = {(refusal.key, refusal.reason): refusal for refusal in stood}
+    return [known.get((refusal.key, refusal.reason), refusal) for refusal in found]
+
+
+def _refused(workload: str, key: str, reason: str, revision: int) -> presence_pb2.Refusal:
+    return presence_pb2.Refusal(
+        workload=workload_name(workload), key=key, reason=shortened(reason), revision=revision
+    )
 
 
 def _refusal(workload: str, document: Document) -> presence_pb2.Refusal:
@@ -182,20 +222,19 @@ def _contents(documents: Iterable[Document]) -> dict[str, Content]:
     return {document.key: document.content for document in documents if document.content is not None}
 
 
-def _is_chain(content: Content) -> bool:
-    return isinstance(content, chain_pb2.Chain)
-
-
 def _assembled(table: Table, revision: int, units: Mapping[str, Unit], changed: Mapping[str, Unit]) -> Table:
     """Put the snapshot together: what changed anew, all else as it was."""
     if not changed:
         return replace(table, revision=revision)
     workloads, routes = dict(table.workloads), dict(table.routes)
     chains = {name: chain for name, chain in table.chains.items() if name.split("/", 2)[1] not in changed}
-    engines = dict(table.engines)
+    engines, enrolments = dict(table.engines), dict(table.enrolments)
     for workload, unit in changed.items():
         workloads.pop(workload, None)
         routes.pop(workload, None)
+        enrolments.pop(workload, None)
+        if unit.enrolment is not None:
+            enrolments[workload] = unit.enrolment
         if workload == NOBODY:
             engines.clear()
         for content in unit.good.values():
@@ -205,7 +244,7 @@ def _assembled(table: Table, revision: int, units: Mapping[str, Unit], changed: 
                 routes[workload] = content
             elif isinstance(content, workload_pb2.Workload):
                 workloads[workload] = content
-            else:
+            elif isinstance(content, engine_pb2.Engine):
                 engines[content.name.removeprefix("engines/")] = content
     return Table(
         revision=revision,
@@ -213,6 +252,7 @@ def _assembled(table: Table, revision: int, units: Mapping[str, Unit], changed: 
         chains=MappingProxyType(chains),
         routes=MappingProxyType(routes),
         engines=MappingProxyType(engines),
+        enrolments=MappingProxyType(enrolments),
         refusals=tuple(refusal for _, unit in sorted(units.items()) for refusal in unit.refusals),
         _units=MappingProxyType(dict(units)),
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from enchain.chains import cohort
 from enchain.chains.decision_names import LayerName
 from enchain.chains.errors import MalformedError
-from enchain.chains.units import Attributes, missing, unit_of
+from enchain.chains.units import RESOURCE, Attributes, missing, unit_of
 from enchain.v1 import experiment_pb2
 
 Experiment = experiment_pb2.Experiment
@@ -125,17 +125,18 @@ class Assigner:
         places: Arms and their buckets.
 
     Raises:
-        MalformedError: The phase is missing, of another hash, or does not fit the arms.
+        MalformedError: The phase is missing, of another hash, or does not fit the arms; or the part of the
+            layer is none.
         InvalidArgumentError: The eligibility expression cannot be read.
     """
 
     def __init__(self, experiment: Experiment) -> None:
         phase = _phase_of(experiment)
         self.name = experiment.name
-        self.unit = experiment.unit
+        self.unit = experiment.unit or RESOURCE
         self.running = experiment.state == Experiment.STATE_RUNNING
         self.layer = LayerName.parse(experiment.layer.layer).layer if experiment.HasField("layer") else ""
-        self.part = (experiment.layer.start, experiment.layer.end)
+        self.part = _part(experiment)
         self.places = _places(experiment, phase)
         self.forced = _forced(experiment, self.places)
         self.phase = phase.number
@@ -257,6 +258,14 @@ def _phase_of(experiment: Experiment) -> experiment_pb2.Phase:
         told = f"hash version {phase.hash_version} is not known; there is {cohort.HASH_VERSION}"
         raise _malformed(experiment, told, "UNKNOWN_HASH_VERSION")
     return phase
+
+
+def _part(experiment: Experiment) -> tuple[int, int]:
+    part = experiment.layer
+    if experiment.HasField("layer") and not 0 <= part.start < part.end <= cohort.LAYER_SLOTS:
+        told = f"{part.start} to {part.end} is no part of a layer, which has {cohort.LAYER_SLOTS}"
+        raise _malformed(experiment, told, "INVALID_RANGE")
+    return part.start, part.end
 
 
 def _places(experiment: Experiment, phase: experiment_pb2.Phase) -> tuple[Place, ...]:

@@ -41,7 +41,7 @@ class Attributes(NamedTuple):
 
 def unit_of(unit: str, attributes: Attributes) -> str:
     """The unit's value in a request; empty where it has none that can be assigned."""
-    if unit in (RESOURCE, ""):
+    if unit == RESOURCE:
         key = attributes.routing_key
     elif unit == TENANT:
         key = attributes.tenant
@@ -60,7 +60,7 @@ def missing(unit: str) -> str:
         )
     if unit == REQUESTER:
         return "nobody vouches for who asks"
-    return f"it carries no {unit or RESOURCE}"
+    return f"it carries no {unit}"
 
 
 def _input(inputs: Mapping[str, value_pb2.Value], name: str) -> str:

@@ -238,8 +238,8 @@ def test_a_key_that_should_not_be_there_is_refused_under_its_workload_if_it_name
     assert sorted(table.routes) == ["x", "y"]
 
 
-def test_what_routers_do_not_act_on_yet_is_passed_over() -> None:
-    table = after(two_workloads(), revision_of(11, {f"{keys.EXPERIMENTS}x/e": b"?", f"{keys.LAYERS}l": b"?"}))
+def test_what_routers_do_not_act_on_is_passed_over() -> None:
+    table = after(two_workloads(), revision_of(11, {f"{keys.LAYERS}l": b"?"}))
 
     assert (table.revision, table.refusals) == (11, ())
 

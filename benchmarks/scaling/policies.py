@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.scaling.peering import DSP, HOLT_WINTERS, LINEAR
 from controlplane.forecast.quantiles import LEVELS
 from controlplane.forecast.series import MINUTE, FloatArray, Series
-from controlplane.planning.envelope import planned, quantile_at, share
+from controlplane.planning.envelope import planned, priced, quantile_at, share
 
 RECENT_SECONDS = 30 * MINUTE
 PROTOTYPE_LEVEL = 0.8
@@ -66,8 +66,8 @@ Policy = Callable[[Sight], FloatArray]
 
 
 def enchain(sight: Sight) -> FloatArray:
-    """Raise the forecast's quantile towards the envelope, as planning does."""
-    told = quantile_at(sight.quantiles, LEVELS)
+    """Raise the forecast's priced quantile towards the envelope, as planning does."""
+    told = priced(sight.quantiles, LEVELS)
     return planned(told, sight.recent, share(sight.above, sight.known))
 
 

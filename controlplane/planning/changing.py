@@ -28,12 +28,25 @@ def switching(rows: Sequence[Row], pools: Sequence[Targets], fastest: Sequence[f
             found.append(0.0)
             continue
         demand = row.problem.demand
-        money = _started(row, pools[i]) * row.lead_seconds
+        starting = _starting(row, pools[i])
+        money = _started(row, pools[i]) * starting
         if old is not None:
             draining = fastest[old] if math.isfinite(fastest[old]) else 0.0
-            money += _surplus(rows[old], pools[old], pools[i]) * (row.lead_seconds + draining)
+            money += _surplus(rows[old], pools[old], pools[i]) * (starting + draining)
         found.append(money / (demand.step_seconds * len(demand.rates)))
     return found
+
+
+def _starting(row: Row, pools: Targets) -> float:
+    """Answer how long the change waits for instances, in seconds: not at all where all are ready."""
+    return max(
+        (
+            pool.cold_start_seconds
+            for pool, plan in zip(row.pools, pools, strict=True)
+            if plan.target > pool.ready
+        ),
+        default=0.0,
+    )
 
 
 def _started(row: Row, pools: Targets) -> float:

@@ -10,26 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from controlplane.planning.envelope import TRUSTED_SHARE, planned, priced_levels
 from controlplane.planning.problem import Demand, Promise
 from controlplane.planning.queueing import FloatArray
-from controlplane.planning.rules import QUANTILE_FREE, QUANTILE_PROMISED, STRATA
+from controlplane.planning.rules import QUANTILE_PROMISED, STRATA
 from controlplane.planning.sums import product
-
-
-def planned_quantile(promise: Promise, capacity_price: float) -> float:
-    """Answer the quantile of demand to plan for.
-
-    With a price of a miss it is the newsvendor's, Cu / (Cu + Co) (Arrow, Harris and Marschak 1951): Cu is
-    what one provision costs that finds no capacity, Co what it costs to have kept capacity for one that does
-    not come. Otherwise it is what was promised.
-
-    Args:
-        promise: What users are promised, and what it costs to break it.
-        capacity_price: What the instances cost that carry one provision an hour, per hour.
-    """
-    if promise.miss_price > 0:
-        return promise.miss_price / (promise.miss_price + capacity_price)
-    return QUANTILE_PROMISED if promise.p95_seconds > 0 else QUANTILE_FREE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +47,25 @@ def outlook_of(demand: Demand) -> Outlook:
     return Outlook(demand, rates, product(rates, _parts(demand.levels)))
 
 
+def planned_quantile(promise: Promise, capacity_price: float, outlook: Outlook) -> float:
+    """Answer the quantile of demand to plan for.
+
+    With a price of a miss it is the newsvendor's, Cu / (Cu + Co) (Arrow, Harris and Marschak 1951): Cu is
+    what one provision costs that finds no capacity, Co what it costs to have kept capacity for one that does
+    not come. Otherwise it is what was promised, or, where nothing was, the highest priced level of any step.
+
+    Args:
+        promise: What users are promised, and what it costs to break it.
+        capacity_price: What the instances cost that carry one provision an hour, per hour.
+        outlook: On demand.
+    """
+    if promise.miss_price > 0:
+        return promise.miss_price / (promise.miss_price + capacity_price)
+    if promise.p95_seconds > 0:
+        return QUANTILE_PROMISED
+    return float(priced_levels(outlook.rates, np.array(outlook.demand.levels)).max())
+
+
 def stratum_weights() -> FloatArray:
     """Answer how likely each part of the distribution is."""
     return np.diff(np.array(STRATA))
@@ -77,12 +81,11 @@ def window(demand: Demand, seconds: float) -> int:
 
 
 def planned_rates(outlook: Outlook, quantile: float, lead_seconds: float) -> FloatArray:
-    """Answer the rate to plan for, by step; at first never below what came of late."""
+    """Answer the rate to plan for, by step; first never below what came of late, later raised towards it."""
     demand = outlook.demand
-    rates = outlook.at(quantile)
-    guarded = window(demand, max(lead_seconds, demand.hold_seconds - 2 * demand.step_seconds))
-    rates[:guarded] = np.maximum(rates[:guarded], demand.reactive_rate)
-    return rates
+    share = np.full(len(outlook.rates), TRUSTED_SHARE)
+    share[: window(demand, max(lead_seconds, demand.hold_seconds - 2 * demand.step_seconds))] = 1.0
+    return planned(outlook.at(quantile), demand.reactive_rate, share)
 
 
 @lru_cache(maxsize=64)

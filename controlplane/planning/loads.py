@@ -38,9 +38,9 @@ def load_of(problem: Problem, chain: str) -> Loads:
 
 
 def _load(row: Row) -> Loads:
-    problem = row.problem
-    quantile = planned_quantile(problem.promise, row.capacity_price)
-    rates = planned_rates(outlook_of(problem.demand), quantile, row.lead_seconds)
+    outlook = outlook_of(row.problem.demand)
+    quantile = planned_quantile(row.problem.promise, row.capacity_price, outlook)
+    rates = planned_rates(outlook, quantile, row.lead_seconds)
     return {
         pool.engine: Load(rates * of.load, rates * (of.load * of.left))
         for pool, of in zip(row.pools, row.figures, strict=True)

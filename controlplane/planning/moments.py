@@ -137,7 +137,7 @@ def moments_of(rows: Rows) -> Moments:
 
 def _moments(row: Row, wide: int, horizon: Horizon) -> _Of:
     demand, outlook = row.problem.demand, horizon.outlook
-    quantile = planned_quantile(row.problem.promise, row.capacity_price)
+    quantile = planned_quantile(row.problem.promise, row.capacity_price, outlook)
     rate = planned_rates(outlook, quantile, row.lead_seconds)
     parts, now = len(horizon.begins), window(demand, row.lead_seconds)
     rates, others = np.empty(parts + 2), np.zeros((parts + 2, wide))

@@ -17,9 +17,6 @@ SLOW_SHARE = 0.05
 QUANTILE_PROMISED = 0.95
 """Planned for where a time is promised and a miss has no price: 1 - eps of a promise that holds for 95 %."""
 
-QUANTILE_FREE = 0.8
-"""Planned for where neither a time nor a price says more: what sized best in measurements without a price."""
-
 KNEE = 0.1
 """One more step at once is useful on an instance while it adds this share of what one alone does."""
 

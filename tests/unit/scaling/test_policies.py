@@ -35,7 +35,7 @@ VALUES = np.array([50.0, 9.0, 8.0, 7.0, 20.0, 6.0, 5.0])
         ("PHPA Holt-Winters", [30.0] * HORIZON),
         ("Crane DSP", [5.0, 5.0, 8.6, 12.4, 16.2, 20.0]),
         ("max(30 min, q80)", [20.0] * HORIZON),
-        (ENCHAIN, [8.5 + TRUSTED_SHARE * 11.5] * HORIZON),
+        (ENCHAIN, [9.0 + TRUSTED_SHARE * 11.0] * HORIZON),
     ],
 )
 def test_each_policy_asks_for_what_its_name_says(policy: str, expected: list[float]) -> None:

@@ -64,7 +64,7 @@ async def play(data: Path, tell: Tell) -> tuple[acts.Outcome, acts.Outcome, dict
         scene = acts.Scene(client, told, Sender(client, began), began)
         seconds["start"] = round(time.monotonic() - began, 1)
         harm = await act(
-            "An experiment that harms: the playbook that it tries fails for one page in three",
+            "An experiment that harms: the playbook that it tries fails for one page in four",
             summary.HARMFUL,
             stage.playbook_experiment(),
         )
@@ -121,7 +121,10 @@ def main() -> int:
     told = summary.document(harm, helps, seconds=seconds)
     asked.json.write_text(json.dumps(told, indent=2) + "\n")
     picture.draw(
-        [("A playbook that fails now and then", "success", harm), ("A press that is quicker", "time", helps)],
+        [
+            ("A playbook that fails now and then", "success", harm),
+            ("A press that is quicker", "time", helps),
+        ],
         asked.png,
     )
     if asked.output == "json":

@@ -2,7 +2,7 @@
 
 import hashlib
 
-MIRRORS = ("north", "east", "south")
+MIRRORS = ("north", "east", "south", "west")
 GONE = "south"
 
 

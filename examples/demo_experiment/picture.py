@@ -1,5 +1,6 @@
 """The picture: for each experiment the interval that decided it, its ramp, and where requests went."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def _draw_interval(axes: "Axes", outcome: Outcome, metric: str) -> None:
     """Draw the difference to the control over time, with its always-valid interval."""
     arm = outcome.arms[-1]
     seen = [(look.at, found) for look in outcome.watched.looks if (found := look.metric(arm, metric))]
-    known = [(at, each) for at, each in seen if each.lower < each.upper]
+    known = [(at, each) for at, each in seen if -math.inf < each.lower < each.upper < math.inf]
     times = [at for at, _ in known]
     scale = FULL
     axes.fill_between(

@@ -27,9 +27,9 @@ class Look:
     analysis: experiment_pb2.ExperimentAnalysis
 
     def metric(self, arm: str, name: str) -> experiment_pb2.MetricAnalysis | None:
-        """Answer what was known of an arm's metric; None where nothing was."""
-        found = (each for each in self.analysis.metrics if each.arm == arm and each.metric == name)
-        return next(found, None)
+        """Answer what was known of an arm's metric, as a guardrail where it is one too; None for nothing."""
+        found = [each for each in self.analysis.metrics if each.arm == arm and each.metric == name]
+        return max(found, key=lambda each: each.role, default=None)
 
 
 @dataclass(slots=True)

@@ -83,12 +83,12 @@ def helps() -> Outcome:
     )  # fmt: skip
 
 
-def test_one_page_in_three_is_broken_and_always_the_same() -> None:
-    pages = [f"page-{number}" for number in range(30_000)]
+def test_one_page_in_four_is_broken_and_always_the_same() -> None:
+    pages = [f"page-{number}" for number in range(40_000)]
     broken = [page for page in pages if is_broken(page)]
 
     # Five deviations of a fair draw.
-    assert abs(len(broken) - 10_000) < 5 * (30_000 * (1 / 3) * (2 / 3)) ** 0.5
+    assert abs(len(broken) - 10_000) < 5 * (40_000 * (1 / 4) * (3 / 4)) ** 0.5
     assert broken == [page for page in pages if is_broken(page)]
 
 

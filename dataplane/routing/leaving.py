@@ -106,6 +106,11 @@ def outbox_of(operation: Operation) -> operation_pb2.OutboxEntry:
             left for step in operation.steps for left in (*_fallen_from(operation, step), _outbox_step(step))
         ],
         measures=_measures(operation),
+        experiment=operation.experiment,
+        experiment_phase=operation.experiment_phase,
+        experiment_forced=operation.experiment_forced,
+        requester=operation.identity.subject[:256],
+        compensated=any(step.state == StepRun.STATE_COMPENSATED for step in operation.steps),
     )
     budgets.fit_outbox(entry)
     return entry

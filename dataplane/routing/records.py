@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dataplane.routing import budgets, journaling
+from dataplane.routing.choose import Routed
 from dataplane.routing.times import stamp
 from enchain.chains.names import OperationName, ResourceName
 from enchain.v1 import (
@@ -70,35 +71,35 @@ class Admission:
 def provision(
     asked: Asked,
     *,
-    chain: chain_pb2.Chain,
-    chain_name: str,
+    routed: Routed,
     workload: str,
-    arm: str,
-    bucket: int,
-    routing_key: str,
     resource_id: str,
     resource_uid: str,
     inputs: Mapping[str, value_pb2.Value],
 ) -> Admission:
-    """Make the record of a new resource's first operation."""
+    """Make the record of a new resource's first operation. Where it goes, it stays."""
+    enrolled = routed.enrolled
     name = str(ResourceName(asked.tenant, resource_id))
     resource = Resource(
         name=name,
         uid=resource_uid,
         state=Resource.STATE_PROVISIONING,
         workload=workload,
-        chain=chain_name,
-        arm=arm,
-        bucket=bucket,
-        routing_key=routing_key,
+        chain=routed.chain,
+        arm=routed.arm,
+        bucket=routed.bucket,
+        routing_key=routed.key,
+        experiment=enrolled.experiment if enrolled else "",
+        experiment_phase=enrolled.phase if enrolled else 0,
+        experiment_forced=enrolled.forced if enrolled else False,
         inputs=inputs,
         generation=1,
         create_time=stamp(asked.now),
         identity=asked.identity,
         target=asked.target,
     )
-    steps = [_first(step, asked) for step in chain.steps]
-    return _admission(asked, operation_pb2.VERB_PROVISION, resource, steps, chain)
+    steps = [_first(step, asked) for step in routed.content.steps]
+    return _admission(asked, operation_pb2.VERB_PROVISION, resource, steps, routed.content)
 
 
 def _first(step: chain_pb2.ChainStep, asked: Asked) -> StepRun:
@@ -192,6 +193,9 @@ def _admission(
         arm=resource.arm,
         bucket=resource.bucket,
         routing_key=resource.routing_key,
+        experiment=resource.experiment,
+        experiment_phase=resource.experiment_phase,
+        experiment_forced=resource.experiment_forced,
         inputs=resource.inputs if inputs is None else inputs,
         steps=steps,
         request_id=asked.request_id,

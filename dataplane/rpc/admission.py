@@ -14,6 +14,7 @@ from dataplane.journal.admitting import EpochChangedError, Known, RouteMovedErro
 from dataplane.journal.epochs import Epoch
 from dataplane.journal.journal import Journal
 from dataplane.routing import events
+from dataplane.routing.choose import Routed
 from dataplane.routing.runs import Run
 from dataplane.rpc import requests
 from dataplane.rpc.deciding import Caller, Decided, Decider, Mutation, Tables
@@ -41,6 +42,11 @@ _log = get_logger(__name__)
 _meter = meter(__name__)
 _admitted = _meter.create_counter(
     "enchain.operations.admitted", "{operation}", "Operations admitted, by verb and workload."
+)
+_asked = _meter.create_counter(
+    "enchain.experiments.requests",
+    "{operation}",
+    "Provisions admitted while their workload has experiments, by which enrolled them, or why none did.",
 )
 _rerouted = _meter.create_counter(
     "enchain.operations.rerouted", "{request}", "Admissions decided again because something moved."
@@ -182,6 +188,7 @@ class Admission:
         watcher = self._fanout.open(operation.name)  # nothing has run yet, so that it misses nothing
         verb = operation_pb2.Verb.Name(operation.verb)
         _admitted.add(1, {"verb": verb, "workload": operation.workload})
+        _count_assignment(decided.routed, operation.workload)
         _log.info(
             "operation admitted",
             operation=operation.name,
@@ -192,3 +199,11 @@ class Admission:
             resource=operation.resource,
         )
         return Begun(operation.name, watcher)
+
+
+def _count_assignment(routed: Routed | None, workload: str) -> None:
+    """Count what experiments said of a request, those that enrolled it and those that did not."""
+    if routed is None or routed.assignment is None:
+        return
+    said = routed.assignment
+    _asked.add(1, {"workload": workload, "experiment": said.experiment, "reason": said.reason.value})

@@ -13,7 +13,7 @@ from dataplane.journal.admitting import Claim, Held, busy, exists
 from dataplane.journal.epochs import Epoch
 from dataplane.journal.journal import Journal
 from dataplane.routing import deadlines, plantoken, records
-from dataplane.routing.choose import RouteTable, choose
+from dataplane.routing.choose import Routed, RouteTable, choose
 from dataplane.routing.runs import Operation
 from dataplane.rpc import requests
 from enchain.chains.digests import fingerprint_of
@@ -68,11 +68,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a request would write, and on what it rests."""
+    """What a request would write, and on what it rests; `routed` for a provision, which is sent somewhere."""
 
     admission: records.Admission
     claim: Claim
     chain: chain_pb2.Chain | None
+    routed: Routed | None = None
 
 
 class Decider:
@@ -119,7 +120,7 @@ class Decider:
         planned = self._planned(request.plan_token)
         if not request.routing_key and (planned_id := _planned_id(planned)):
             wanted = replace(wanted, routing_key=planned_id)  # what the plan was hashed from
-        routed = choose(table, wanted.workload, wanted.routing_key)
+        routed = choose(table, wanted.workload, requests.attributes(request, wanted, caller.identity))
         inputs = requests.check_inputs(routed.content, request.inputs)
         timeout = deadlines.operation_timeout(wanted.timeout, routed.content)
         resource_id = wanted.resource_id or _planned_id(planned) or f"r-{self._new_ulid().lower()}"
@@ -128,12 +129,8 @@ class Decider:
             _check_plan(planned, "VERB_PROVISION", routed.chain, inputs, str(name), etag="")
         admission = records.provision(
             self._asked(request, wanted, caller, epoch, timeout, planned),
-            chain=routed.content,
-            chain_name=routed.chain,
+            routed=routed,
             workload=workload_name(wanted.workload),
-            arm=routed.arm,
-            bucket=routed.bucket,
-            routing_key=wanted.routing_key,
             resource_id=resource_id,
             resource_uid=planned.resource_uid if planned else self._new_ulid(),
             inputs=inputs,
@@ -141,7 +138,7 @@ class Decider:
         if request.validate_only:
             await self._check_free(name)
         claim = Claim(epoch, route_revision=table.route_revision(wanted.workload))
-        return Decided(admission, claim, routed.content)
+        return Decided(admission, claim, routed.content, routed)
 
     async def update(
         self, request: provisioning_pb2.UpdateRequest, wanted: requests.Wanted, caller: Caller, epoch: Epoch

@@ -6,7 +6,7 @@ The servicer calls it. Pages go by the last id shown, so that they stay stable w
 import asyncio
 
 from dataplane.journal.journal import Journal
-from dataplane.routing.choose import choose
+from dataplane.routing.choose import choose_by_key
 from dataplane.routing.runs import Operation
 from dataplane.rpc import requests
 from dataplane.rpc.deciding import Resource, Tables
@@ -106,20 +106,25 @@ class Lookups:
                 return provisioning_pb2.ListResourcesResponse(resources=page)
 
     def route(self, request: provisioning_pb2.ExplainRouteRequest) -> provisioning_pb2.ExplainRouteResponse:
-        """Say which chain a key would get, and why.
+        """Say which chain a key would get, and why; whether a request is eligible is not known.
 
         Raises:
             NotFoundError: There is no such workload.
         """
         workload = workload_id(request.workload, "workload")
         table = self._tables.table
-        routed = choose(table, workload, request.key)
+        routed = choose_by_key(table, workload, request.key)
+        enrolment = table.enrolments.get(workload)
+        experiments = enrolment.explain(request.key) if enrolment is not None else []
+        enrolled = routed.enrolled.experiment if routed.enrolled else ""
+        by = next((one for one in experiments if one.experiment == enrolled), routed.route)
         return provisioning_pb2.ExplainRouteResponse(
             chain=routed.chain,
             arm=routed.arm,
             bucket=routed.bucket,
-            seed=routed.route.seed,
-            hash_version=routed.route.hash_version,
+            seed=by.seed,
+            hash_version=by.hash_version,
+            experiments=experiments,
             share_start=routed.start,
             share_end=routed.end,
             table_revision=table.revision,

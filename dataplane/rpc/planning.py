@@ -6,7 +6,7 @@ Update can be held.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 
@@ -126,7 +126,9 @@ class Planner:
         self, request: provisioning_pb2.PlanRequest, wanted: requests.Wanted, caller: Caller
     ) -> provisioning_pb2.PlanResponse:
         resource_id = wanted.resource_id or f"r-{self._new_ulid().lower()}"
-        routed = choose(self._tables.table, wanted.workload, wanted.routing_key or resource_id)
+        wanted = replace(wanted, routing_key=wanted.routing_key or resource_id)
+        asked = requests.attributes(request, wanted, caller.identity)
+        routed = choose(self._tables.table, wanted.workload, asked)
         inputs = requests.check_inputs(routed.content, request.inputs)
         resource = Resource(
             name=str(ResourceName(wanted.tenant, resource_id)),

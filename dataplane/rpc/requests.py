@@ -25,9 +25,10 @@ from enchain.chains.names import (
     tenant_name,
     workload_id,
 )
+from enchain.chains.units import Attributes
 from enchain.chains.values import json_bytes
-from enchain.process.identity import DEFAULT_TENANT
-from enchain.v1 import chain_pb2, provisioning_pb2, value_pb2
+from enchain.process.identity import ANONYMOUS, DEFAULT_TENANT
+from enchain.v1 import chain_pb2, origin_pb2, provisioning_pb2, value_pb2
 
 INPUT_BYTES_MAX = 16 * 1024
 ROUTING_KEY_CHARACTERS_MAX = 256
@@ -119,6 +120,25 @@ def plan(request: provisioning_pb2.PlanRequest) -> Wanted:
         timeout=timeout,
         workload=workload_id(request.workload, "workload"),
         routing_key=request.routing_key or request.resource_id,
+    )
+
+
+def attributes(
+    request: provisioning_pb2.ProvisionRequest | provisioning_pb2.PlanRequest,
+    wanted: Wanted,
+    identity: origin_pb2.Identity,
+) -> Attributes:
+    """What experiments may go by. A subject that nobody vouches for is none."""
+    return Attributes(
+        routing_key=wanted.routing_key,
+        tenant=wanted.tenant,
+        requester="" if identity.subject == ANONYMOUS else identity.subject,
+        groups=identity.groups,
+        region=request.locality.region,
+        zone=request.locality.zone,
+        account=request.target.account,
+        host=request.target.host,
+        inputs=request.inputs,
     )
 
 

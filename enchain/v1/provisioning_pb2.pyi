@@ -236,6 +236,8 @@ class PlanRequest(_message.Message):
     INPUTS_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    LOCALITY_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     verb: _operation_pb2.Verb.ValueType
     workload: _builtins.str
@@ -248,6 +250,12 @@ class PlanRequest(_message.Message):
     def inputs(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]: ...
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def locality(self) -> _origin_pb2.Locality:
+        """For a provision, as the request will say them: experiments may go by them."""
+
+    @_builtins.property
+    def target(self) -> _origin_pb2.Target: ...
     def __init__(
         self,
         *,
@@ -259,10 +267,12 @@ class PlanRequest(_message.Message):
         inputs: _abc.Mapping[_builtins.str, _value_pb2.Value] | None = ...,
         resource: _builtins.str = ...,
         timeout: _duration_pb2.Duration | None = ...,
+        locality: _origin_pb2.Locality | None = ...,
+        target: _origin_pb2.Target | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["locality", b"locality", "target", b"target", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "parent", b"parent", "resource", b"resource", "resource_id", b"resource_id", "routing_key", b"routing_key", "timeout", b"timeout", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "locality", b"locality", "parent", b"parent", "resource", b"resource", "resource_id", b"resource_id", "routing_key", b"routing_key", "target", b"target", "timeout", b"timeout", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,8 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 from dataplane.routing import events, pipeline, records
+from dataplane.routing.choose import Routed
 from dataplane.routing.effects import Effect
 from dataplane.routing.runs import Run
+from enchain.chains import routes
+from enchain.chains.assignment import Assignment
 from enchain.chains.values import Json, to_struct, to_value_map
 from enchain.engine.v1 import engine_pb2
 from enchain.v1 import chain_pb2, diagnostic_pb2, operation_pb2, origin_pb2, workload_pb2
@@ -66,16 +69,29 @@ def asked(now: datetime = NOW) -> records.Asked:
     )
 
 
+def routed_to(chain: chain_pb2.Chain, assignment: Assignment | None = None) -> Routed:
+    """The key `k`, sent to a chain by the route or by an experiment."""
+    place = assignment.place if assignment else None
+    return Routed(
+        chain=chain.name,
+        content=chain,
+        arm=place.arm if place else "default",
+        bucket=7,
+        key="k",
+        route=routes.whole(chain.name),
+        start=0,
+        end=10_000,
+        reason="",
+        assignment=assignment,
+    )
+
+
 def provision_of(chain: chain_pb2.Chain) -> Run:
     """A run that provisions."""
     admission = records.provision(
         asked(),
-        chain=chain,
-        chain_name=chain.name,
+        routed=routed_to(chain),
         workload="workloads/site",
-        arm="default",
-        bucket=7,
-        routing_key="k",
         resource_id="one",
         resource_uid="01KBBBBBBBBBBBBBBBBBBBBBBB",
         inputs=to_value_map({"name": "x"}),

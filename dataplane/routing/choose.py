@@ -45,7 +45,6 @@ class Routed:
         route: The route in force.
         start: First bucket of the arm or share.
         end: First bucket after it.
-        reason: The answer in words.
         assignment: What the workload's experiments say; None where there are none.
     """
 
@@ -57,13 +56,27 @@ class Routed:
     route: chain_pb2.Route
     start: int
     end: int
-    reason: str
     assignment: Assignment | None = None
 
     @property
     def enrolled(self) -> Assignment | None:
         """What put the request into an experiment; None where the route decided."""
         return self.assignment if self.assignment is not None and self.assignment.place else None
+
+    @property
+    def reason(self) -> str:
+        """The answer in words."""
+        if self.enrolled is not None:
+            return f"{self.enrolled.experiment}: {words(self.enrolled)}"
+        short = ChainName.parse(self.chain)
+        whole = self.start == 0 and self.end == cohort.BUCKETS
+        why = (
+            "the route gives every bucket to it"
+            if whole
+            else f"the route gives it the buckets {self.start} to {self.end - 1}"
+        )
+        told = f"key {self.key!r} falls into bucket {self.bucket}; {why}: {short.chain}@{short.revision}"
+        return f"{told}; no experiment has it: {words(self.assignment)}" if self.assignment else told
 
 
 def choose(table: RouteTable, workload: str, attributes: Attributes) -> Routed:
@@ -115,7 +128,6 @@ def _routed(table: RouteTable, workload: str, key: str, assignment: Assignment |
         route=route,
         start=choice.start,
         end=choice.end,
-        reason=_words(choice, key, assignment),
         assignment=assignment,
     )
 
@@ -132,7 +144,6 @@ def _by_experiment(
         route=route,
         start=place.start,
         end=place.end,
-        reason=f"{assignment.experiment}: {words(assignment)}",
         assignment=assignment,
     )
 
@@ -147,15 +158,3 @@ def _content(table: RouteTable, workload: str, name: str) -> chain_pb2.Chain:
             metadata={"workload": workload, "chain": name},
         )
     return chain
-
-
-def _words(choice: cohort.Choice, key: str, assignment: Assignment | None) -> str:
-    short = ChainName.parse(choice.chain)
-    whole = choice.start == 0 and choice.end == cohort.BUCKETS
-    why = (
-        "the route gives every bucket to it"
-        if whole
-        else f"the route gives it the buckets {choice.start} to {choice.end - 1}"
-    )
-    told = f"key {key!r} falls into bucket {choice.bucket}; {why}: {short.chain}@{short.revision}"
-    return told if assignment is None else f"{told}; no experiment has it: {words(assignment)}"

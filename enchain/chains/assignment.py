@@ -145,38 +145,42 @@ class Assigner:
         self._state = cohort.seeded(phase.seed)
         self._owners = _owners(self.places)
         self._eligible = _eligible(experiment.eligibility)
+        self._bars = not self.running or bool(self.layer) or self._eligible is not None
 
     def of_request(self, attributes: Attributes) -> Assignment:
         """Say which arm a request gets."""
         return self.of_unit(unit_of(self.unit, attributes), attributes)
 
-    def of_unit(self, key: str, attributes: Attributes | None = None, *, slot: int = -1) -> Assignment:
+    def of_unit(
+        self, key: str, attributes: Attributes | None = None, *, in_layer: bool = False
+    ) -> Assignment:
         """Say which arm a unit gets.
 
         Args:
             key: The unit's value; empty where there is none.
             attributes: What eligibility goes by; None: not asked, the key is taken to be eligible.
-            slot: The key's thousandth of the layer, where the caller knows it.
+            in_layer: The caller knows that the key is in the experiment's part of the layer.
         """
-        if self.running and key in self.forced:
+        if key in self.forced and self.running:
             bucket = self.hashed(key)[0]
             return Assignment(self.name, self.phase, Reason.FORCED, key, bucket, self.forced[key])
-        barred = self._barred(key, attributes, slot)
-        if barred is not None:
-            return barred
+        if self._bars or not key:
+            barred = self._barred(key, attributes, in_layer=in_layer)
+            if barred is not None:
+                return barred
         bucket = cohort.bucket_after(self._state, key)
         owner = self._owners[bucket]
         if owner == _NOBODY:
             return Assignment(self.name, self.phase, Reason.OUTSIDE_COVERAGE, key, bucket)
         return Assignment(self.name, self.phase, Reason.ENROLLED, key, bucket, self.places[owner])
 
-    def _barred(self, key: str, attributes: Attributes | None, slot: int) -> Assignment | None:
+    def _barred(self, key: str, attributes: Attributes | None, *, in_layer: bool) -> Assignment | None:
         """What keeps a unit out before its bucket is looked at."""
         if not self.running:
             return self._none(Reason.NOT_RUNNING, key)
         if not key:
             return self._none(Reason.NO_UNIT, key, missing(self.unit))
-        if self.layer and not self._in_layer(key, slot):
+        if self.layer and not in_layer and not self._in_layer(key):
             return self._none(Reason.OUTSIDE_LAYER, key)
         if self._eligible is not None and attributes is not None:
             eligible, detail = self._eligible(attributes)
@@ -207,9 +211,8 @@ class Assigner:
             description=words(assignment),
         )
 
-    def _in_layer(self, key: str, slot: int) -> bool:
-        found = slot if slot >= 0 else cohort.layer_slot(self.layer, key)
-        return self.part[0] <= found < self.part[1]
+    def _in_layer(self, key: str) -> bool:
+        return self.part[0] <= cohort.layer_slot(self.layer, key) < self.part[1]
 
     def _none(self, reason: Reason, key: str, detail: str = "") -> Assignment:
         return Assignment(self.name, self.phase, reason, key, detail=detail)

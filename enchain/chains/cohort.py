@@ -18,6 +18,10 @@ LAYER_SLOTS = 1_000
 
 _OFFSET, _PRIME, _MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
+_HEAD = 4
+_heads: dict[bytes, int] = {}
+"""State of the hash by the first digits of a number; at most 10,000 of them."""
+
 
 def fnv1a32(data: bytes, state: int = _OFFSET) -> int:
     """FNV-1a hash of 32 bits; goes on from what was hashed before where `state` is its result."""
@@ -33,7 +37,19 @@ def seeded(seed: str) -> int:
 
 def bucket_after(state: int, key: str) -> int:
     """Bucket of a key, 0..9999, under the seed that `state` was made of."""
-    return fnv1a32(b"%d" % fnv1a32(_bytes(key), state)) % BUCKETS
+    for byte in _bytes(key):
+        state = ((state ^ byte) * _PRIME) & _MASK
+    digits = b"%d" % state
+    state = _heads.get(digits[:_HEAD]) or _head(digits[:_HEAD])
+    for byte in digits[_HEAD:]:
+        state = ((state ^ byte) * _PRIME) & _MASK
+    return state % BUCKETS
+
+
+def _head(digits: bytes) -> int:
+    """Hash the first digits, of which there are few, once for all keys."""
+    state = _heads[digits] = fnv1a32(digits)
+    return state
 
 
 def bucket(seed: str, key: str) -> int:

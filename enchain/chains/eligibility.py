@@ -4,7 +4,7 @@
 expression without a result (an input that was not sent, say) makes the request not eligible, with the reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from enchain.chains import expressions
@@ -29,10 +29,11 @@ def compiled(source: str) -> Eligible:
         ExpressionError: It is no CEL, or reads what no request has.
     """
     expressions.compile_condition(source, VARIABLES)
+    texts, inputs = _read_by(source)
 
     def eligible(attributes: Attributes) -> tuple[bool, str]:
         try:
-            found = expressions.evaluate(source, _plain(attributes), VARIABLES)
+            found = expressions.evaluate(source, _plain(attributes, texts, inputs), VARIABLES)
         except ExpressionError as error:
             return False, error.message
         return (True, "") if found is True else (False, f"{source.strip()} is not true of it")
@@ -55,10 +56,20 @@ def check_eligibility(source: str, inputs: Schema) -> None:
         expressions.check_condition(source, texts=TEXTS, lists=("groups",), inputs=inputs)
 
 
-def _plain(attributes: Attributes) -> dict[str, Json]:
-    """What an expression reads. An input that is or holds a secret is not there."""
-    plain: dict[str, Json] = {name: getattr(attributes, name) for name in TEXTS}
+def _read_by(source: str) -> tuple[tuple[str, ...], frozenset[str] | None]:
+    """Texts that an expression reads, and its inputs; None where it reads all of them, or we cannot tell."""
+    paths = [reference.path for reference in expressions.parse(source).references]
+    texts = tuple(name for name in TEXTS if any(path[0] == name for path in paths))
+    inputs = [path[1:2] for path in paths if path[0] == "inputs"]
+    return texts, None if () in inputs else frozenset(name for (name,) in inputs)
+
+
+def _plain(attributes: Attributes, texts: Collection[str], inputs: Collection[str] | None) -> dict[str, Json]:
+    """What an expression reads of a request. An input that is or holds a secret is not there."""
+    plain: dict[str, Json] = {name: getattr(attributes, name) for name in texts}
     plain["groups"] = list(attributes.groups)
-    inputs = {name: to_python(value, field=f"inputs.{name}") for name, value in attributes.inputs.items()}
-    plain["inputs"] = {name: value for name, value in inputs.items() if not has_secret(value)}
+    sent = attributes.inputs
+    names = sent if inputs is None else [name for name in inputs if name in sent]
+    found = {name: to_python(sent[name], field=f"inputs.{name}") for name in names}
+    plain["inputs"] = {name: value for name, value in found.items() if not has_secret(value)}
     return plain

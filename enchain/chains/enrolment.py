@@ -55,11 +55,10 @@ class Enrolment:
             return forcing.of_unit(key, attributes)
         if not self.layer:
             return self.assigners[0].of_unit(key, attributes)
-        slot = cohort.layer_slot(self.layer, key)
-        assigner = self._by_slot[slot]
+        assigner = self._by_slot[cohort.layer_slot(self.layer, key)]
         if assigner is None:
             return Assignment("", 0, Reason.OUTSIDE_LAYER, key)
-        return assigner.of_unit(key, attributes, slot=slot)
+        return assigner.of_unit(key, attributes, in_layer=True)
 
 
 def enrolment_of(experiments: Iterable[Experiment]) -> Enrolment | None:

@@ -81,7 +81,6 @@ def routed_to(chain: chain_pb2.Chain, assignment: Assignment | None = None) -> R
         route=routes.whole(chain.name),
         start=0,
         end=10_000,
-        reason="",
         assignment=assignment,
     )
 

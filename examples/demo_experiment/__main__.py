@@ -64,7 +64,7 @@ async def play(data: Path, tell: Tell) -> tuple[acts.Outcome, acts.Outcome, dict
         scene = acts.Scene(client, told, Sender(client, began), began)
         seconds["start"] = round(time.monotonic() - began, 1)
         harm = await act(
-            "An experiment that harms: the playbook that it tries fails for one page in four",
+            "An experiment that harms: the playbook that it tries fails for one page in three",
             summary.HARMFUL,
             stage.playbook_experiment(),
         )
@@ -86,6 +86,8 @@ def _tell_outcome(outcome: acts.Outcome, tell: Tell) -> None:
     counted = ", ".join(f"{count} in {arm}" for arm, count in outcome.watched.counted().items())
     tell(f"{len(outcome.requests)} requests, {failed} failed; counted: {counted}")
     tell(f"new requests take {outcome.route}")
+    for metric in summary.deciding(outcome):
+        tell(metric)
     for each in outcome.sticky:
         tell(f"updated {each.page}: it keeps arm {each.after[0]} and chain {each.after[1]}")
 

@@ -19,7 +19,7 @@ from examples.demo_experiment.watching import Watched
 MOST_REQUESTS = 1500
 """Of one experiment: far more than it takes."""
 
-LIMIT_SECONDS = 150.0
+LIMIT_SECONDS = 240.0
 """An experiment that has not ended by then never does."""
 
 SETTLE_SECONDS = 30.0
@@ -59,7 +59,7 @@ class Outcome:
         route: The chain in force after its end.
         sticky: Resources that were updated after its end.
         moved: Pages whose arm is not the one that the client reckons.
-        switch: The state of the switch that promotes the winner, once routers follow; empty without one.
+        switch: The state of the switch that promotes the winner; what was in its way where there is none.
     """
 
     watched: Watched
@@ -85,6 +85,7 @@ async def play(scene: Scene, identifier: str, experiment: experiment_pb2.Experim
     route = await _route(scene)
     afterwards = await scene.sender.send_while(f"{identifier}-after", lambda: True, most=AFTERWARDS)
     await _until_counted(scene, watched, requests)
+    watched.tell_changes(scene.tell)
     sticky = [await _update(scene, page) for page in _one_of_each_arm(watched, requests)]
     return Outcome(watched, requests, afterwards, route, sticky, moved(watched.experiment, requests), switch)
 
@@ -118,15 +119,17 @@ async def _promoted(scene: Scene, watched: Watched) -> str:
 
     Its end takes longer: the new chain is watched for a while.
     """
-    name = watched.experiment.conclusion.chain_switch
-    if not name:
-        return ""
     until = time.monotonic() + SETTLE_SECONDS
-    while True:
+    while watched.experiment.conclusion.promotion_pending and time.monotonic() < until:
+        await asyncio.sleep(POLL_SECONDS)
+        await watched.look(scene.client.experiments)
+    name = watched.experiment.conclusion.chain_switch
+    while name:
         switch = await scene.client.chains.GetChainSwitch(chain_pb2.GetChainSwitchRequest(name=name))
         if switch.state >= chain_pb2.ChainSwitch.STATE_DRAINING or time.monotonic() > until:
             return chain_pb2.ChainSwitch.State.Name(switch.state).removeprefix("STATE_").lower()
         await asyncio.sleep(POLL_SECONDS)
+    return watched.experiment.conclusion.promotion_fault
 
 
 async def _route(scene: Scene) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 
-MIRRORS = ("north", "east", "south", "west")
+MIRRORS = ("north", "east", "south")
 GONE = "south"
 
 

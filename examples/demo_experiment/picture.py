@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enchain.v1 import experiment_pb2
 from examples.demo_experiment.acts import Outcome
 from examples.demo_experiment.requests import Request
 
@@ -49,29 +50,29 @@ def _draw_interval(axes: "Axes", outcome: Outcome, metric: str) -> None:
     """Draw the difference to the control over time, with its always-valid interval."""
     arm = outcome.arms[-1]
     seen = [(look.at, found) for look in outcome.watched.looks if (found := look.metric(arm, metric))]
-    known = [(at, each) for at, each in seen if -math.inf < each.lower < each.upper < math.inf]
-    times = [at for at, _ in known]
-    scale = FULL
-    axes.fill_between(
-        times, [scale * each.lower for _, each in known], [scale * each.upper for _, each in known],
-        color=BAND, alpha=0.6, linewidth=0, label="always-valid interval",
-    )  # fmt: skip
-    axes.plot(
-        times, [scale * each.difference for _, each in known], color=INK, linewidth=1.5, label="difference"
-    )
+    if not seen:
+        return
+    times, lower, value, upper = zip(*[(at, *known(each)) for at, each in seen], strict=True)
+    axes.fill_between(times, lower, upper, color=BAND, alpha=0.6, linewidth=0, label="always-valid interval")
+    axes.plot(times, value, color=INK, linewidth=1.5, label="difference")
     axes.axhline(0, color=FAINT, linewidth=1)
     unit = "points" if metric == "success" else "%"
     axes.set_ylabel(f"{metric} of {arm}\nagainst {outcome.arms[0]}, {unit}")
-    axes.set_ylim(
-        *limits([scale * each.lower for _, each in known], [scale * each.upper for _, each in known])
-    )
+    axes.set_ylim(*limits(lower, upper))
     axes.legend(loc="lower left", frameon=False, fontsize=8.5)
+
+
+def known(found: experiment_pb2.MetricAnalysis) -> tuple[float, float, float]:
+    """Answer an interval's lower end, the difference and the upper end, in hundredths; NaN for none."""
+    if not -math.inf < found.lower < found.upper < math.inf:
+        return math.nan, math.nan, math.nan
+    return FULL * found.lower, FULL * found.difference, FULL * found.upper
 
 
 def limits(lower: Sequence[float], upper: Sequence[float]) -> tuple[float, float]:
     """Answer what is shown: early intervals reach far, and are cut off."""
-    low = max([min(lower, default=-1.0), -1.1 * FULL])
-    high = min([max(upper, default=1.0), 1.1 * FULL])
+    low = max(min(filter(math.isfinite, lower), default=-1.0), -1.1 * FULL)
+    high = min(max(filter(math.isfinite, upper), default=1.0), 1.1 * FULL)
     margin = 0.05 * max(high - low, 1.0)
     return min(low, 0.0) - margin, max(high, 0.0) + margin
 

@@ -1,7 +1,7 @@
 """What the demonstration runs on: one workload with three chains, and two experiments with them.
 
 The control of both is the chain `default`, by a script. `playbook` tries Ansible, whose playbook is broken
-for one page in four; `press` tries an engine that does the same at once.
+for one page in three; `press` tries an engine that does the same in less time.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def playbook_experiment() -> experiment_pb2.Experiment:
     return experiment_pb2.Experiment(
         description="Does Ansible write our pages more reliably?",
         arms=_arms("playbook", "by-playbook"),
-        ramp=experiment_pb2.Ramp(steps=[40, 70, 100], hold=Duration(seconds=30), operations=80),
+        ramp=experiment_pb2.Ramp(steps=[50, 75, 100], hold=Duration(seconds=30), operations=80),
         goal=experiment_pb2.ExperimentMetric(metric="success"),
         on_guardrail=experiment_pb2.Experiment.ON_GUARDRAIL_ROLL_BACK,
     )
@@ -52,7 +52,7 @@ def press_experiment() -> experiment_pb2.Experiment:
     return experiment_pb2.Experiment(
         description="Is the press as quick as they say?",
         arms=_arms("press", "by-press"),
-        ramp=experiment_pb2.Ramp(steps=[30, 100], hold=Duration(seconds=5), operations=20),
+        ramp=experiment_pb2.Ramp(steps=[40, 100], hold=Duration(seconds=5), operations=15),
         goal=experiment_pb2.ExperimentMetric(metric="time", better=_LOWER),
         metrics=[experiment_pb2.ExperimentMetric(metric="p95_time", better=_LOWER)],
         on_conclusion=experiment_pb2.Experiment.ON_CONCLUSION_PROMOTE,

@@ -42,6 +42,28 @@ def broken(told: dict[str, Any]) -> list[str]:
     return [promise for promise, kept in told["promises"].items() if not kept]
 
 
+def deciding(outcome: Outcome) -> list[str]:
+    """Answer what was known of each arm's goal and guardrails when it was decided, a line for each."""
+    evidence = outcome.watched.experiment.conclusion.evidence
+    return [
+        _words(each) for each in evidence.metrics if each.role != experiment_pb2.MetricAnalysis.ROLE_METRIC
+    ]
+
+
+def _words(each: experiment_pb2.MetricAnalysis) -> str:
+    role = experiment_pb2.MetricAnalysis.Role.Name(each.role).removeprefix("ROLE_").lower()
+    said = f"{role} {each.metric} of {each.arm}: {each.estimate:.3f} in {each.operations}"
+    if each.finding in {
+        experiment_pb2.MetricAnalysis.FINDING_CONTROL,
+        experiment_pb2.MetricAnalysis.FINDING_TOO_FEW,
+    }:
+        return said
+    finding = experiment_pb2.MetricAnalysis.Finding.Name(each.finding).removeprefix("FINDING_").lower()
+    between = f"{100 * each.lower:+.1f} to {100 * each.upper:+.1f}"
+    unit = "points" if each.metric == "success" else "%"
+    return f"{said}, {finding}: {100 * each.difference:+.1f} {unit} ({between}), p = {each.p_value:.2g}"
+
+
 def _facts(outcome: Outcome) -> dict[str, Any]:
     conclusion = outcome.watched.experiment.conclusion
     return {

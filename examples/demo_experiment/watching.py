@@ -91,8 +91,11 @@ class Watched:
 def line(change: experiment_pb2.ExperimentChange, at: float) -> str:
     """Answer a change as a line for people."""
     words = f"{at:6.1f} s  {change.kind.lower()}"
-    words += f": {change.description}" if change.description else ""
-    return f"{words}\n            evidence: {change.evidence}" if change.evidence else words
+    if change.description not in {"", change.kind.lower()}:
+        words += f": {change.description}"
+    if change.evidence in {"", change.description}:
+        return words
+    return f"{words}\n            known then: {change.evidence}"
 
 
 def counted(analysis: experiment_pb2.ExperimentAnalysis) -> dict[str, int]:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-PROOF_SECONDS = 0.4
+PROOF_SECONDS = 0.6
 PAGE = Path("index.html")
 
 

@@ -12,10 +12,13 @@ from enchain.v1 import experiment_pb2
 from examples.demo_experiment import picture, stage, summary
 from examples.demo_experiment.acts import Outcome, Sticky, moved
 from examples.demo_experiment.broken import is_broken
+from examples.demo_experiment.press import QUICK_SECONDS, SLOW_SECONDS, SLOW_SHARE, press_seconds
 from examples.demo_experiment.requests import Request, short
 from examples.demo_experiment.watching import Look, Watched, line
 
 Experiment = experiment_pb2.Experiment
+PROOF_SECONDS = 0.6
+"""What the script waits for its proof-reader."""
 PAGES = [f"page-{number:04}" for number in range(400)]
 
 
@@ -83,12 +86,12 @@ def helps() -> Outcome:
     )  # fmt: skip
 
 
-def test_one_page_in_four_is_broken_and_always_the_same() -> None:
-    pages = [f"page-{number}" for number in range(40_000)]
+def test_one_page_in_three_is_broken_and_always_the_same() -> None:
+    pages = [f"page-{number}" for number in range(30_000)]
     broken = [page for page in pages if is_broken(page)]
 
     # Five deviations of a fair draw.
-    assert abs(len(broken) - 10_000) < 5 * (40_000 * (1 / 4) * (3 / 4)) ** 0.5
+    assert abs(len(broken) - 10_000) < 5 * (30_000 * (1 / 3) * (2 / 3)) ** 0.5
     assert broken == [page for page in pages if is_broken(page)]
 
 
@@ -138,7 +141,39 @@ def test_a_change_is_told_with_its_time_and_evidence() -> None:
     told = line(change, 12.34)
 
     assert told.startswith("  12.3 s  concluded: it harms")
-    assert told.endswith("evidence: 9 of 27")
+    assert told.endswith("known then: 9 of 27")
+
+
+def test_what_decided_is_told_with_its_numbers() -> None:
+    harmed = harm()
+    evidence = harmed.watched.experiment.conclusion.evidence
+    role = experiment_pb2.MetricAnalysis
+    for arm, estimate, finding in (
+        ("script", 1.0, role.FINDING_CONTROL),
+        ("playbook", 0.68, role.FINDING_WORSE),
+    ):
+        evidence.metrics.add(
+            arm=arm, metric="success", role=role.ROLE_GUARDRAIL, operations=50, estimate=estimate,
+            difference=-0.32, lower=-0.5, upper=-0.0125, p_value=0.0123, finding=finding,
+        )  # fmt: skip
+    evidence.metrics.add(arm="playbook", metric="p95_time", role=role.ROLE_METRIC)
+
+    assert summary.deciding(harmed) == [
+        "guardrail success of script: 1.000 in 50",
+        "guardrail success of playbook: 0.680 in 50, worse: -32.0 points (-50.0 to -1.2), p = 0.012",
+    ]
+
+
+def test_the_press_is_quicker_on_the_whole_than_proof_reading() -> None:
+    taken = [press_seconds(f"work-{number}/write") for number in range(10_000)]
+
+    assert set(taken) == {QUICK_SECONDS, SLOW_SECONDS}
+    # Five deviations of a fair draw.
+    assert (
+        abs(taken.count(SLOW_SECONDS) - SLOW_SHARE * 10_000)
+        < 5 * (10_000 * SLOW_SHARE * (1 - SLOW_SHARE)) ** 0.5
+    )
+    assert sum(taken) / 10_000 < 0.75 * PROOF_SECONDS
 
 
 def test_the_picture_shows_what_is_known_and_cuts_off_early_intervals() -> None:

@@ -7,6 +7,7 @@ the pre-period: it lowers the variance of what is measured later, and decides no
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from enchain.chains.assignment import ranges
 from enchain.chains.cohort import HASH_VERSION, bucket
 from enchain.v1 import experiment_pb2, operation_pb2
 
@@ -27,7 +28,7 @@ class Draft:
         experiment: Its id.
         unit: What is assigned.
         seed: What keys are hashed with.
-        ranges: Buckets of the arms.
+        ranges: Buckets of the arms where a ramp ends: those of the steps before lie within.
     """
 
     experiment: str
@@ -47,7 +48,8 @@ def draft_of(experiment: experiment_pb2.Experiment) -> Draft | None:
     phase = experiment.phases[-1]
     if not phase.seed or phase.hash_version != HASH_VERSION:
         return None
-    return Draft(experiment.name.rpartition("/")[2], experiment.unit, phase.seed, tuple(phase.ranges))
+    arms = ranges(experiment.arms, experiment.coverage or 100.0)
+    return Draft(experiment.name.rpartition("/")[2], experiment.unit, phase.seed, tuple(arms))
 
 
 def key_of(draft: Draft, entry: Entry) -> str:

@@ -1,7 +1,6 @@
 """A forecast as a PNG file: history, the fan of quantiles, planned events, past forecasts and what came.
 
-`enchain forecast show --png` calls it. The only importer of matplotlib, which is part of `enchain[plots]`; it
-is imported when a picture is drawn, with no window and no display.
+`enchain forecast show --png` calls it. matplotlib is imported when a picture is drawn.
 """
 
 from collections.abc import Sequence
@@ -9,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enchain.chains.errors import InvalidArgumentError, PreconditionError
 from enchain.cli.charts.fan import Fan, Line
+from enchain.cli.charts.paper import FAINT, INK, bare, blank, save
 from enchain.cli.charts.scales import time_marks, value_range
 
 if TYPE_CHECKING:
@@ -18,11 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INCHES = (12.0, 5.6)
-DOTS_PER_INCH = 150
 MARKS_MAX = 12
 """Times that are written below the plot."""
 
-INK, FAINT, PAPER = "#1b2430", "#8a94a3", "#ffffff"
 FAN, PAST, EVENT, WITHOUT = "#2563a8", "#d9822b", "#f3c74f", "#8c3f8f"
 
 
@@ -38,7 +35,7 @@ def save_picture(fan: Fan, file: Path, *, note: str = "") -> None:
         PreconditionError: matplotlib is not installed.
         InvalidArgumentError: The file cannot be written.
     """
-    figure = _figure()
+    figure = blank(*INCHES)
     axes = figure.add_axes((0.065, 0.11, 0.92, 0.71))
     _draw_events(axes, fan)
     _draw_past(axes, fan)
@@ -47,29 +44,7 @@ def save_picture(fan: Fan, file: Path, *, note: str = "") -> None:
     figure.text(0.065, 0.945, fan.title, fontsize=15, fontweight="bold", color=INK, va="center")
     figure.text(0.065, 0.883, note, fontsize=9.5, color=FAINT, va="center")
     _draw_legend(figure, axes)
-    try:
-        figure.savefig(file, dpi=DOTS_PER_INCH, format="png", facecolor=PAPER)
-    except OSError as error:
-        raise InvalidArgumentError(
-            f"{file} cannot be written: {error.strerror}",
-            reason="FILE_UNWRITABLE",
-            remedy="Name a file in a folder that is there.",
-        ) from error
-
-
-def _figure() -> "Figure":
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy, and an extra
-        from matplotlib.figure import Figure  # noqa: PLC0415 - likewise
-    except ImportError as error:
-        raise PreconditionError(
-            "pictures need matplotlib, which is not installed",
-            reason="NO_MATPLOTLIB",
-            remedy="Install it: pip install 'enchain[plots]'; --plot draws in the terminal without it.",
-        ) from error
-    figure = Figure(figsize=INCHES)
-    FigureCanvasAgg(figure)
-    return figure
+    save(figure, file)
 
 
 def _draw_events(axes: "Axes", fan: Fan) -> None:
@@ -122,12 +97,7 @@ def _draw_axes(axes: "Axes", fan: Fan) -> None:
     marks = time_marks(fan.first, fan.last, MARKS_MAX)
     axes.set_xticks([_day(time) for time, _ in marks], [label for _, label in marks])  # type: ignore[arg-type]  # likewise
     axes.set_xlabel("times in UTC", color=FAINT, fontsize=9, loc="left")
-    axes.grid(axis="y", color="#e6e9ee", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, labelsize=9, length=3)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in {"left", "bottom"})
-        spine.set_color("#c3cad4")
+    bare(axes)
 
 
 def _draw_legend(figure: "Figure", axes: "Axes") -> None:

@@ -14,7 +14,6 @@ from enchain.state import keys
 from enchain.state.codec import decode, encode
 from enchain.state.store import Put, Store, put
 from enchain.v1 import experiment_pb2, operation_pb2, provisioning_pb2
-from tests.harness.experiments import experiment
 from tests.harness.metering import recorded
 from tests.harness.routers import (
     RunningRouter,
@@ -29,6 +28,7 @@ from tests.harness.routers import (
     under,
     until,
 )
+from tests.harness.stored_experiments import experiment
 
 Experiment = experiment_pb2.Experiment
 Operation = operation_pb2.Operation
@@ -140,6 +140,8 @@ async def test_whoever_goes_on_with_an_operation_changes_nothing(tested: Site) -
     async with running_router(tested.store, "a") as first, running_router(tested.store, "b") as second:
         seen = await until(first.stub.Provision(provision_request()), "step_progress")
         await first.kill()
+        for owner in await under(tested.store, keys.OWNERS):
+            await tested.store.revoke(owner.lease)
         await put_experiment(tested, experiment(seed="other", weights={"a": 100, "b": 0}))
         watched = second.stub.WatchOperation(provisioning_pb2.WatchOperationRequest(name=seen[0].operation))
         await until(watched, "adopted")

@@ -8,7 +8,7 @@ from enchain.chains.errors import MalformedError
 from enchain.chains.units import Attributes
 from enchain.chains.values import Json, to_value_map
 from enchain.v1 import experiment_pb2
-from tests.harness.experiments import experiment
+from tests.harness.stored_experiments import experiment
 
 
 @pytest.mark.parametrize(

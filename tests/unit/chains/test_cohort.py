@@ -36,6 +36,14 @@ def test_other_keys_are_hashed_as_utf_8(key: str, expected: int) -> None:
     assert cohort.bucket("site", key) == expected
 
 
+@pytest.mark.parametrize(
+    ("key", "expected"), [("größe", 371), ("東京", 92), ("🚀", 675), ("e\u0301", 140), ("\ud800", 213)]
+)
+def test_other_keys_fall_into_layers_as_utf_8(key: str, expected: int) -> None:
+    # Our own vectors, too.
+    assert cohort.layer_slot("all", key) == expected
+
+
 def test_the_share_that_holds_the_bucket_is_chosen() -> None:
     chains = ("workloads/site/chains/a@1", "workloads/site/chains/b@1")
     route = routes.check(

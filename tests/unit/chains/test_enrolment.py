@@ -8,7 +8,7 @@ from enchain.chains.enrolment import enrolment_of
 from enchain.chains.errors import InvalidArgumentError
 from enchain.chains.units import Attributes
 from enchain.v1 import experiment_pb2
-from tests.harness.experiments import experiment
+from tests.harness.stored_experiments import experiment
 
 Experiment = experiment_pb2.Experiment
 

@@ -10,7 +10,7 @@ from enchain.chains.units import Attributes
 from enchain.state import keys
 from enchain.state.codec import encode
 from enchain.v1 import experiment_pb2
-from tests.harness.experiments import experiment
+from tests.harness.stored_experiments import experiment
 from tests.harness.tables import chain, chain_name, revision_of, whole_workload
 
 Experiment = experiment_pb2.Experiment

@@ -19,6 +19,7 @@ from controlplane.experiments.outcomes import OutcomeReader
 from controlplane.forecast.serving import Desk
 from controlplane.loops.drafts import DraftsLoop
 from controlplane.loops.election import Election, LeaderLoop
+from controlplane.loops.experiments import ExperimentsLoop
 from controlplane.loops.forecast_house import forecast_loops
 from controlplane.loops.outbox import OutboxLoop
 from controlplane.loops.planning import PlanningLoop
@@ -189,6 +190,7 @@ def leader_loops(settings: ControlPlaneSettings) -> Sequence[LeaderLoop]:
         OutboxLoop(readers, clock=clock, rng=rng),
         SwitchingLoop(Handshakes(settings.server.tls), clock=clock, rng=rng),
         PlanningLoop(clock=clock, rng=rng, pace_seconds=settings.planning_seconds),
+        ExperimentsLoop(clock=clock, rng=rng, look_seconds=settings.experiments_seconds),
     )
 
 

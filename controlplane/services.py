@@ -7,16 +7,20 @@ import asyncio
 
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
 
+from controlplane.catalog.analyses import AnalysisCatalog
 from controlplane.catalog.artifacts import ArtifactCatalog
 from controlplane.catalog.chains import ChainCatalog
 from controlplane.catalog.changes import Stamper, stamper
 from controlplane.catalog.derivation import Deriver
 from controlplane.catalog.engines import EngineCatalog
 from controlplane.catalog.events import EventCatalog
+from controlplane.catalog.experiment_life import ExperimentLife
+from controlplane.catalog.experiments import ExperimentCatalog
 from controlplane.catalog.forecast_jobs import ForecastJobCatalog
 from controlplane.catalog.forecasts import ForecastCatalog
 from controlplane.catalog.pools import PoolCatalog
 from controlplane.catalog.profiles import ProfileCatalog
+from controlplane.catalog.promotions import Promotions
 from controlplane.catalog.recommendations import RecommendationCatalog
 from controlplane.catalog.routes import RouteCatalog
 from controlplane.catalog.schemas import SchemaSource
@@ -28,6 +32,7 @@ from controlplane.rpc.artifacts import ArtifactServicer
 from controlplane.rpc.chains import ChainServicer
 from controlplane.rpc.engines import EngineServicer
 from controlplane.rpc.events import PlannedEventServicer
+from controlplane.rpc.experiments import ExperimentServicer
 from controlplane.rpc.forecasts import ForecastServicer
 from controlplane.rpc.leader import Leader
 from controlplane.rpc.metrics import SERVICE as METRICS_SERVICE
@@ -44,6 +49,7 @@ from enchain.v1 import (
     chain_pb2_grpc,
     engine_pb2_grpc,
     event_pb2_grpc,
+    experiment_pb2_grpc,
     forecast_pb2_grpc,
     pool_pb2_grpc,
     recommendation_pb2_grpc,
@@ -83,6 +89,7 @@ def assemble(
     _serve_documents(server, store, artifacts, deriver, stamp)
     _serve_chains(server, store, deriver, stamp, clock, stop)
     _serve_decisions(server, store, stamp)
+    _serve_experiments(server, store, stamp, clock)
     forecasts = ForecastServicer(
         ForecastCatalog(store),
         ForecastJobCatalog(store, stamp, clock),
@@ -145,4 +152,18 @@ def _serve_decisions(server: Server, store: Store, stamp: Stamper) -> None:
         recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server,
         RecommendationServicer(RecommendationCatalog(store, stamp)),
         "enchain.v1.RecommendationService",
+    )
+
+
+def _serve_experiments(server: Server, store: Store, stamp: Stamper, clock: Clock) -> None:
+    """Serve experiments."""
+    analyses = AnalysisCatalog(store, clock)
+    servicer = ExperimentServicer(
+        ExperimentCatalog(store, stamp),
+        ExperimentLife(store, stamp, analyses),
+        Promotions(store, stamp),
+        analyses,
+    )
+    server.add(
+        experiment_pb2_grpc.add_ExperimentServiceServicer_to_server, servicer, "enchain.v1.ExperimentService"
     )

@@ -26,6 +26,7 @@ SCOPES_DEFAULT = "scopes"
 START_SECONDS = 120.0
 
 PLANNING_SECONDS = 30.0
+EXPERIMENTS_SECONDS = 5.0
 DRAIN_SECONDS = 600.0
 
 LEASE_SECONDS = 20
@@ -54,6 +55,7 @@ class ControlPlaneSettings:
         drain_seconds: How long one may take to end.
         forecasting: Forecast demand here. Otherwise somebody else writes the forecasts that are planned from.
         planning_seconds: Between two rounds of planning.
+        experiments_seconds: Between two looks at experiments.
     """
 
     server: ServerSettings
@@ -70,6 +72,7 @@ class ControlPlaneSettings:
     drain_seconds: float = DRAIN_SECONDS
     forecasting: bool = True
     planning_seconds: float = PLANNING_SECONDS
+    experiments_seconds: float = EXPERIMENTS_SECONDS
 
 
 def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> ControlPlaneSettings:
@@ -120,6 +123,7 @@ def parse(argv: Sequence[str] | None = None, env: Mapping[str, str] = os.environ
         drain_seconds=args.drain_seconds,
         forecasting=not args.no_forecasting,
         planning_seconds=args.planning_seconds,
+        experiments_seconds=args.experiments_seconds,
     )
 
 
@@ -162,6 +166,13 @@ def _add_planning_flags(parser: argparse.ArgumentParser, env: Mapping[str, str])
         type=float,
         metavar="SECONDS",
         help="time between two rounds of planning [ENCHAIN_PLANNING_SECONDS]",
+    )
+    parser.add_argument(
+        "--experiments-seconds",
+        default=env.get("ENCHAIN_EXPERIMENTS_SECONDS", str(EXPERIMENTS_SECONDS)),
+        type=float,
+        metavar="SECONDS",
+        help="time between two looks at experiments [ENCHAIN_EXPERIMENTS_SECONDS]",
     )
     parser.add_argument(
         "--no-forecasting",

@@ -10,6 +10,7 @@ from controlplane.catalog.audit import Caller, record
 from controlplane.catalog.changes import Change, Stamper, commit
 from controlplane.catalog.derivation import CHAINS_MAX, DEFAULT_CHAIN, Deriver, save_revision
 from controlplane.catalog.documents import Document, check_etag, read, readable, same
+from controlplane.catalog.experiment_owners import owning
 from controlplane.catalog.paging import Page, cut
 from controlplane.catalog.removal import not_found
 from controlplane.catalog.revisions import named, newest, require, revisions, standing
@@ -88,7 +89,7 @@ class ChainCatalog:
         Raises:
             NotFoundError: There is none.
             ConflictError: It has changed since it was read.
-            PreconditionError: The route, a resource or a running operation needs it.
+            PreconditionError: The route, an experiment, a resource or a running operation needs it.
         """
         await commit(
             self._store, partial(self._decide_delete, name, etag, caller), validate_only=validate_only
@@ -122,6 +123,7 @@ class ChainCatalog:
         check_etag(etag, document, str(name))
         route = await read(self._store, chain_pb2.Route, keys.route(name.workload))
         _refuse_while_routed(name, route)
+        await self._refuse_while_tested(name, route)
         users = await users_of(self._store, lambda _, chain: _is_meant(name, chain))
         refuse_while_used(users, str(name))
         prefix = keys.revisions_of(name.workload, name.chain)
@@ -131,6 +133,18 @@ class ChainCatalog:
             (Delete(document.key) if name.revision else Delete(prefix, prefix=True),),
             record(self._stamp(), caller, str(name), before=document.message, after=None),
         )
+
+    async def _refuse_while_tested(self, name: ChainName, route: Document[chain_pb2.Route] | None) -> None:
+        """Refuse to delete what an arm is pinned to: the route names its experiment, and is compared."""
+        for experiment in await owning(self._store, name.workload) if route is not None else ():
+            arm = next((arm for arm in experiment.arms if _is_meant(name, arm.chain)), None)
+            if arm is not None:
+                raise PreconditionError(
+                    f"{experiment.name} sends the requests of its arm {arm.name} to {arm.chain}",
+                    reason="IN_USE",
+                    remedy="Conclude the experiment first: enchain experiments conclude.",
+                    metadata={"name": str(name), "subject": experiment.name},
+                )
 
     async def _check_number(self, name: ChainName) -> None:
         """Refuse a new chain where there are too many: saving a workload writes all in one transaction."""

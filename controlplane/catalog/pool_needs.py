@@ -1,4 +1,4 @@
-"""Who needs which engine versions: routes by their chains, running operations, and resources.
+"""Who needs which engine versions: routes and experiments by their chains, operations, and resources.
 
 The leader's loop that keeps pools and the pool service read through it. It writes nothing. Chains are
 never changed once they are written, so what was read of one is remembered.
@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.catalog.documents import readable, scan
+from controlplane.catalog.experiment_owners import owning
 from controlplane.catalog.revisions import find
 from controlplane.switching.pool_targets import NOBODY, Need
-from enchain.chains.decision_names import PoolName
+from enchain.chains.decision_names import ExperimentName, PoolName
 from enchain.chains.errors import CallerError, MalformedError
 from enchain.chains.names import ChainName
 from enchain.chains.routes import chains_of
@@ -56,6 +57,10 @@ class Needs:
             for document in readable(chain_pb2.Route, [item]):
                 for name in await self._versions(chains_of(document.message)):
                     found[name].add(item.key.removeprefix(keys.ROUTES))
+        for experiment in await owning(self.store):
+            # Paused ones too: they may be resumed, and what was assigned stays.
+            for name in await self._versions(arm.chain for arm in experiment.arms):
+                found[name].add(ExperimentName.parse(experiment.name).workload)
         return found
 
     async def _operations(self) -> Counter[PoolName]:

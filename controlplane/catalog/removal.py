@@ -10,7 +10,7 @@ from controlplane.catalog.audit import Caller, record
 from controlplane.catalog.changes import Change, Stamper, commit
 from controlplane.catalog.documents import Document, check_etag, read, same
 from controlplane.catalog.users import Users, refuse_while_used, users_of
-from enchain.chains.errors import NotFoundError
+from enchain.chains.errors import NotFoundError, PreconditionError
 from enchain.chains.names import route_name, workload_name
 from enchain.state import keys
 from enchain.state.store import Delete, Put, Store, absent
@@ -27,6 +27,25 @@ def not_found(workload: str) -> NotFoundError:
     )
 
 
+def refuse_while_tested(route: chain_pb2.Route) -> None:
+    """Refuse to delete a workload on which experiments run or are paused.
+
+    Raises:
+        PreconditionError: There is one.
+    """
+    if route.experiments:
+        raise PreconditionError(
+            f"{', '.join(route.experiments)} runs or is paused",
+            reason="IN_USE",
+            remedy=f"Conclude it first: enchain experiments conclude {_short(route.experiments[0])}.",
+            metadata={"name": route.name, "experiments": ", ".join(route.experiments)},
+        )
+
+
+def _short(experiment: str) -> str:
+    return experiment.removeprefix("workloads/").replace("/experiments/", "/")
+
+
 class WorkloadRemoval:
     """Deletes workloads.
 
@@ -40,7 +59,7 @@ class WorkloadRemoval:
         self._stamp = stamp
 
     async def delete(self, workload: str, etag: str, caller: Caller, *, validate_only: bool = False) -> None:
-        """Delete a workload with its route, chains, switches, planned events, forecasts and profiles.
+        """Delete a workload with its route, chains, switches, events, forecasts, profiles and experiments.
 
         Where the process dies in between, the workload stands without a route: deleting it again goes on, and
         saving it again makes a new route.
@@ -48,7 +67,7 @@ class WorkloadRemoval:
         Raises:
             NotFoundError: There is none.
             ConflictError: It has changed since it was read.
-            PreconditionError: Resources of it exist, or operations on it run.
+            PreconditionError: Resources of it exist, operations on it run, or an experiment does.
         """
         name = workload_name(workload)
 
@@ -58,6 +77,7 @@ class WorkloadRemoval:
             refuse_while_used(await self._users(workload), name)
             if route is None:
                 return Change(None)
+            refuse_while_tested(route.message)
             audit = record(self._stamp(), caller, route_name(workload), before=route.message, after=None)
             return Change(
                 route,
@@ -80,6 +100,9 @@ class WorkloadRemoval:
                 Delete(keys.profiles_of(workload), prefix=True),
                 Delete(keys.recommendations_of(workload), prefix=True),
                 Delete(keys.recommendation_inputs_of(workload), prefix=True),
+                Delete(keys.experiments_of(workload), prefix=True),
+                Delete(keys.experiment_looks(workload, ""), prefix=True),
+                Delete(keys.experiment_statistics_of(workload), prefix=True),
             )
             return Change(None, (same(current, current.key), absent(keys.route(workload))), doomed, audit)
 

@@ -124,6 +124,10 @@ class RouteCatalog:
         """
         return await commit(self._store, partial(self._decide_pin, wish, pinned=False))
 
+    async def begun(self, workload: str, request_id: str) -> bool:
+        """Say whether a switch was begun for a request id, if it is one of the newest."""
+        return await self._log.by_request(workload, request_id) is not None
+
     async def get_switch(self, name: SwitchName) -> chain_pb2.ChainSwitch:
         """Answer one switch.
 

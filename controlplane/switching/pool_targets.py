@@ -25,7 +25,7 @@ class Need:
     """Who needs a version, as far as somebody looked.
 
     Attributes:
-        routes: Workloads whose route leads to a chain that names it, fallbacks included.
+        routes: Workloads whose route or experiment leads to a chain that names it, fallbacks included.
         operations: How many running operations are on such a chain.
         resources: How many resources it made.
     """

@@ -5,12 +5,14 @@ asked once.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from controlplane.experiments import arms as arm_sums
 from controlplane.experiments import corrections, findings, measures, shares, terms, verdict
+from controlplane.experiments.clusters import Moments
 from controlplane.experiments.contrasts import NOTHING, Contrast, alike, of_means, of_quantiles, of_shares
-from controlplane.experiments.cuped import Sums, adjusted
+from controlplane.experiments.cuped import adjusted
 from enchain.v1 import experiment_pb2
 
 ArmStatistics = experiment_pb2.ArmStatistics
@@ -44,12 +46,13 @@ def analyse(
     answer.phase = phase.number
     answer.sample_ratio.CopyFrom(shares.sample_ratio(experiment, phase, now_sums))
     tests = corrections.tests(experiment)
+    again = shares.repeating(experiment, phase, now_sums)
     looked: list[tuple[MetricAnalysis, Contrast]] = []
     for metric, role in measures.asked(experiment):
         level = terms.significance(experiment) / tests[role]
-        contrasts, removed = _contrasts(
-            metric, now_sums, past_sums, level, guards=role == MetricAnalysis.ROLE_GUARDRAIL
-        )
+        guards = role == MetricAnalysis.ROLE_GUARDRAIL
+        look = _Look(metric.metric, now_sums, past_sums, level, repeating=again, guards=guards)
+        contrasts, removed = look.contrasts()
         for place, arm in enumerate(experiment.arms):
             contrast = contrasts[place - 1] if place else None
             found = findings.finding(experiment, metric, role, now_sums, place, contrast, tests[role])
@@ -62,33 +65,37 @@ def analyse(
     return answer
 
 
-def _contrasts(
-    metric: ExperimentMetric,
-    arms: Sequence[ArmStatistics],
-    before: Sequence[ArmStatistics],
-    level: float,
-    *,
-    guards: bool,
-) -> tuple[list[Contrast], float]:
-    """Compare each arm with the control, and answer the share of the variance that the time before took away.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One metric of all arms. A guardrail's test is one-sided: its interval has twice the level."""
 
-    A guardrail's test is one-sided, so the interval that agrees with it has twice the level.
-    """
-    name = metric.metric
-    interval = min(2 * level, 0.5) if guards else level
-    sums = [arm_sums.sums_of(arm, measures.sums(name)) for arm in arms]
-    plain = [each.moments() for each in sums]
-    if measures.kind(name) is measures.Kind.QUANTILE:
-        bins = arm_sums.histograms(arms)
-        values = [arm_sums.quantile_of(arm, measures.QUANTILE) for arm in arms]
+    metric: str
+    arms: Sequence[ArmStatistics]
+    before: Sequence[ArmStatistics]
+    level: float
+    repeating: bool
+    guards: bool
+
+    def contrasts(self) -> tuple[list[Contrast], float]:
+        """Compare each arm with the control, and answer how much variance the time before took away."""
+        interval = min(2 * self.level, 0.5) if self.guards else self.level
+        kind = measures.kind(self.metric)
+        sums = [arm_sums.sums_of(arm, measures.sums(self.metric)) for arm in self.arms]
+        moments, removed = [each.moments(repeating=self.repeating) for each in sums], 0.0
+        if kind is measures.Kind.QUANTILE:
+            return self._quantiles(moments), removed
+        if kind is measures.Kind.MEAN and self.repeating:
+            past = [arm_sums.sums_of(arm, self.metric) for arm in self.before]
+            moments, removed = adjusted(sums, past)
+        compare = of_shares if kind is measures.Kind.SHARE else of_means
+        return [compare(moments[0], each, self.level, interval) for each in moments[1:]], removed
+
+    def _quantiles(self, moments: Sequence[Moments]) -> list[Contrast]:
+        bins = arm_sums.histograms(self.arms)
+        values = [arm_sums.quantile_of(arm, measures.QUANTILE) for arm in self.arms]
         return [
             of_quantiles(
-                (bins[0], other), (values[0], value), alike(plain[0], each), measures.QUANTILE, level
+                (bins[0], other), (values[0], value), alike(moments[0], each), measures.QUANTILE, self.level
             )
-            for other, value, each in zip(bins[1:], values[1:], plain[1:], strict=True)
-        ], 0.0
-    if measures.kind(name) is measures.Kind.SHARE:
-        return [of_shares(plain[0], each, level, interval) for each in plain[1:]], 0.0
-    past: list[Sums] = [arm_sums.sums_of(arm, name) for arm in before]
-    moments, removed = adjusted(sums, past)
-    return [of_means(moments[0], each, level, interval) for each in moments[1:]], removed
+            for other, value, each in zip(bins[1:], values[1:], moments[1:], strict=True)
+        ]

@@ -38,7 +38,9 @@ class Moments:
     freedom: Floats
 
 
-def moments(count: Floats, total: Floats, squares: Floats, counts: Floats, totals: Floats) -> Moments:
+def moments(
+    count: Floats, total: Floats, squares: Floats, counts: Floats, totals: Floats, *, repeating: bool
+) -> Moments:
     """Answer the moments of sums.
 
     Args:
@@ -47,10 +49,13 @@ def moments(count: Floats, total: Floats, squares: Floats, counts: Floats, total
         squares: Sum of the squares.
         counts: Operations by cluster, which is the last axis.
         totals: Sums by cluster.
+        repeating: Whether units come again; else operations tell more surely how much they vary.
     """
     number = np.maximum(np.asarray(count, dtype=np.float64), 1)
     mean = total / number
     plain = np.maximum(squares / number - mean**2, 0) / np.maximum(number - 1, 1)
+    if not repeating:
+        return Moments(np.asarray(count, dtype=np.float64), mean, plain, number, np.maximum(number - 1, 0.5))
     clustered, freedom = spread(totals - mean[..., None] * counts, counts)
     variance = np.maximum(plain, clustered)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -4,16 +4,32 @@
 interval and the evidence against "no difference" always agree: both come of one score and one boundary.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from controlplane.experiments import msprt
 from controlplane.experiments.clusters import Moments, normal_score, student_score
 from controlplane.experiments.msprt import Floats
 
+MUCH = 1.5
+"""An arm that is so many times larger knows variances better."""
+
 
 def size(control: Moments, treated: Moments) -> Floats:
     """Answer how many operations two equally large arms would need together to tell as much."""
     return 4 / (1 / np.maximum(control.size, 1e-9) + 1 / np.maximum(treated.size, 1e-9))
+
+
+def borrowing(arm: Moments, other: Moments) -> Moments:
+    """Let a much smaller arm vary no less than a larger one does.
+
+    In few values of a distribution with a heavy tail the tail is not seen yet: the mean is then too low, its
+    variance too. The larger arm has seen more of it.
+    """
+    borrowed = other.variance * other.size / np.maximum(arm.size, 1e-9)
+    smaller = arm.count * MUCH < other.count
+    return replace(arm, variance=np.where(smaller, np.maximum(arm.variance, borrowed), arm.variance))
 
 
 def freedom(control: Moments, treated: Moments) -> Floats:

@@ -64,6 +64,7 @@ def of_means(control: Moments, treated: Moments, level: float, interval: float) 
     """
     if min(control.count, treated.count) < OPERATIONS_MIN or _few_units(control, treated):
         return NOTHING
+    control, treated = confidence.borrowing(control, treated), confidence.borrowing(treated, control)
     return _normal(control, treated, level, confidence.relative(control, treated, interval))
 
 
@@ -95,7 +96,7 @@ def of_quantiles(
     control, treated = (quantiles.Below(np.cumsum(each), each.sum()) for each in histograms)
     if not bool(quantiles.enough(control, treated, share)) or values[0] <= 0:
         return NOTHING
-    found = quantiles.scores(control, treated, share, level, alike)
+    found = quantiles.scores(control, treated, share, level, np.asarray(alike))
     least, most = quantiles.shifts(*histograms, share, level, alike, SHIFT_MAX)
     return Contrast(
         difference=values[1] / values[0] - 1,

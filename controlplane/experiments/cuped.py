@@ -5,8 +5,7 @@ keys would have got, so nothing is kept per unit: means are adjusted by the mean
 cluster sums on cluster sums before (Deng, Xu, Kohavi and Walker, Improving the sensitivity of online
 controlled experiments by utilizing pre-experiment data, WSDM 2013; both means are ratios, so both deviations
 are linearised as in `clusters.py`). Nothing before the experiment depends on arms, so the adjusted difference
-has the same mean. Units that never come back, such as resources, gain nothing, and lose nothing: then no
-adjustment is made.
+has the same mean. Units that never come back, such as resources, would gain nothing.
 """
 
 from collections.abc import Sequence
@@ -44,19 +43,21 @@ class Sums:
         """What each cluster's sum has too much, for the mean."""
         return np.asarray(self.totals - self.mean[..., None] * self.counts)
 
-    def moments(self) -> Moments:
+    def moments(self, *, repeating: bool) -> Moments:
         """Answer them without any adjustment."""
-        return moments(self.count, self.total, self.squares, self.counts, self.totals)
+        return moments(self.count, self.total, self.squares, self.counts, self.totals, repeating=repeating)
 
 
 def adjusted(arms: Sequence[Sums], before: Sequence[Sums]) -> tuple[list[Moments], float]:
     """Answer the moments of arms less what was so before, and the share of the variance that this took away.
 
+    It is for units that come again.
+
     Args:
         arms: Sums of the experiment.
         before: Those before it, in the same order.
     """
-    plain = [arm.moments() for arm in arms]
+    plain = [arm.moments(repeating=True) for arm in arms]
     if any(float(each.count) < OPERATIONS_MIN for each in before):
         return plain, 0.0
     slope = _slope(arms, before)

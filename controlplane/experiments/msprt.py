@@ -20,8 +20,11 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[Any]
 
-TUNING = 2000.0
+TUNING = 3000.0
 """Operations of both arms together at which conclusions are quickest; far from it they are a bit slower."""
+
+FAR_BELOW = -30.0
+"""From here on `erfc` gives nothing, and the tail is as good as its first term."""
 
 LOG_MAX = 700.0
 """Logarithms of evidence above it are taken for it, so that the evidence is a finite number."""
@@ -65,7 +68,7 @@ def p_value(log_e: Floats, tests: int = 1) -> Floats:
 
 
 def _log_share(score: float) -> float:
-    if score > -30:  # noqa: PLR2004  # from where on erfc gives nothing
+    if score > FAR_BELOW:
         return math.log(0.5 * math.erfc(-score / math.sqrt(2)))
     return -0.5 * score**2 - math.log(-score * math.sqrt(2 * math.pi))
 

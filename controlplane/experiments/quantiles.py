@@ -41,7 +41,7 @@ def enough(control: Below, treated: Below, share: float) -> Floats:
 
 
 def scores(
-    control: Below, treated: Below, share: float, level: float, alike: float = 1.0
+    control: Below, treated: Below, share: float, level: float, alike: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Answer the least and the largest score within where the common quantile may lie, and the size.
 
@@ -56,11 +56,11 @@ def scores(
         alike: How many times larger variances are since operations of one unit are alike.
     """
     first, second = np.maximum(control.total, 1)[..., None], np.maximum(treated.total, 1)[..., None]
-    both = first + second
-    size = 4 / (1 / first + 1 / second) / alike
-    spread = np.sqrt(share * (1 - share) * alike)
+    both, more = first + second, np.asarray(alike)[..., None]
+    size = 4 / (1 / first + 1 / second) / more
+    spread = np.sqrt(share * (1 - share) * more)
     pooled = (control.counts + treated.counts) / both - share
-    reach = msprt.boundary(both / alike, SPENT * level) * spread / np.sqrt(both)
+    reach = msprt.boundary(both / more, SPENT * level) * spread / np.sqrt(both)
     # Each bound counts whose neighbour may be the quantile: it may lie between the two.
     possible = _with_neighbours(np.abs(pooled) <= reach, pooled)
     score = (treated.counts / second - control.counts / first) / (spread * np.sqrt(1 / first + 1 / second))
@@ -112,7 +112,7 @@ def shifts(
     moved = np.lib.stride_tricks.sliding_window_view(below_treated, len(below_control))
     below = np.broadcast_to(below_control, moved.shape)
     totals = np.full(len(moved), control.sum()), np.full(len(moved), treated.sum())
-    found = scores(Below(below, totals[0]), Below(moved, totals[1]), share, level, alike)
+    found = scores(Below(below, totals[0]), Below(moved, totals[1]), share, level, np.asarray(alike))
     kept = np.flatnonzero(log_evidence(*found, level) < -np.log(level))
     if not len(kept):
         return 0, 0

@@ -45,7 +45,7 @@ def dispersion(counts: Floats, exposed: Floats) -> float:
     """
     expected = counts.sum() * exposed / max(float(exposed.sum()), 1)
     clusters = int((exposed > 0).sum())
-    if clusters < 2 or counts.sum() <= 0:  # noqa: PLR2004  # one cluster does not vary
+    if clusters <= 1 or counts.sum() <= 0:
         return 1.0
     squares = float(((counts - expected) ** 2 / np.where(expected > 0, expected, np.inf)).sum())
     return max(squares / (clusters - 1), 1.0)

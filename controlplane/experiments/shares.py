@@ -29,7 +29,7 @@ def sample_ratio(
     """
     expected = _expected(experiment, phase)
     counts = np.array([float(arm.operations) for arm in arms])
-    if _repeats(experiment, phase, arms):
+    if repeating(experiment, phase, arms):
         counts = np.array([float(units_seen(arm)) for arm in arms])
     answer = SampleRatio(p_value=1.0)
     total = counts.sum()
@@ -51,7 +51,7 @@ def _expected(experiment: experiment_pb2.Experiment, phase: experiment_pb2.Phase
     return wanted / max(float(wanted.sum()), 1e-9)
 
 
-def _repeats(
+def repeating(
     experiment: experiment_pb2.Experiment, phase: experiment_pb2.Phase, arms: Sequence[ArmStatistics]
 ) -> bool:
     """Whether operations may share a unit: by what the unit is, or by how they come."""

@@ -13,6 +13,9 @@ Analysis = experiment_pb2.ExperimentAnalysis
 MetricAnalysis = experiment_pb2.MetricAnalysis
 _F = MetricAnalysis
 
+DAYS_FROM = 72
+"""Hours from which on a time is told in days."""
+
 
 def conclude(experiment: experiment_pb2.Experiment, answer: Analysis) -> None:
     """Write verdict, arm, advice and warnings into an analysis whose findings are there."""
@@ -67,7 +70,7 @@ def _going_on(answer: Analysis) -> str:
 def _duration(hours: float) -> str:
     if hours < 1:
         return f"{max(round(hours * 60), 1)} minutes"
-    return f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"  # noqa: PLR2004  # three days
+    return f"{hours:.0f} hours" if hours < DAYS_FROM else f"{hours / 24:.0f} days"
 
 
 def _wrong_shares(answer: Analysis) -> str:

@@ -1,0 +1,1 @@
+"""What conclusions from experiments are worth, by simulation."""

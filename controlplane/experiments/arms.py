@@ -4,6 +4,7 @@
 as nothing.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,8 +25,16 @@ def sums_of(arm: ArmStatistics, metric: str) -> Sums:
         return Sums(np.asarray(0.0), np.asarray(0.0), np.asarray(0.0), nothing, nothing)
     kept = arm.metrics[metric]
     counts, totals = clusters_of(kept)
-    count, total, squares = np.array([float(max(kept.count, 0)), kept.sum, kept.sum_squares])
+    count, total, squares = np.nan_to_num([float(max(kept.count, 0)), kept.sum, kept.sum_squares])
     return Sums(count, total, squares, np.array(counts, dtype=np.float64), np.array(totals, dtype=np.float64))
+
+
+def mean_of(arm: ArmStatistics, metric: str) -> float:
+    """Answer the mean of a metric; 0 where there are none."""
+    if metric not in arm.metrics or arm.metrics[metric].count <= 0:
+        return 0.0
+    mean = arm.metrics[metric].sum / arm.metrics[metric].count
+    return mean if math.isfinite(mean) else 0.0
 
 
 def histograms(arms: Sequence[ArmStatistics]) -> list[Floats]:

@@ -15,6 +15,9 @@ from controlplane.experiments.msprt import Floats
 MUCH = 1.5
 """An arm that is so many times larger knows variances better."""
 
+NOTHING = 1e-9
+"""Means below it are zero: values are kept to a millionth."""
+
 
 def size(control: Moments, treated: Moments) -> Floats:
     """Answer how many operations two equally large arms would need together to tell as much."""
@@ -70,7 +73,7 @@ def relative(control: Moments, treated: Moments, level: float) -> tuple[Floats, 
     first, last = (middle - np.sqrt(root)) / divisor - 1, (middle + np.sqrt(root)) / divisor - 1
     turned = base < 0
     lower, upper = np.where(turned, -last, first), np.where(turned, -first, last)
-    scale = np.where(base == 0, 1.0, np.abs(base))
+    scale = np.where(np.abs(base) < NOTHING, 1.0, np.abs(base))
     difference, least, most = (each / scale for each in points(control, treated, level))
     return difference, np.where(sound, lower, least), np.where(sound, upper, most)
 

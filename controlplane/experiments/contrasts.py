@@ -20,8 +20,8 @@ OPERATIONS_MIN = 50
 FREEDOM_MIN = 15
 """Degrees of freedom in each arm: of fewer units nothing is said of means."""
 
-SHIFT_MAX = 150
-"""Bins by which quantiles may lie apart: 20 times."""
+SHIFT_MAX = 110
+"""Bins by which quantiles may lie apart: nine times. More is taken for so much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def estimate(metric: str, arm: ArmStatistics) -> float:
     """Answer a metric of an arm, in its unit; 0 where nothing was measured."""
     if measures.kind(metric) is measures.Kind.QUANTILE:
         return arm_sums.quantile_of(arm, measures.QUANTILE)
-    return float(arm_sums.sums_of(arm, metric).mean)
+    return arm_sums.mean_of(arm, metric)
 
 
 def _has(arm: ArmStatistics, metric: str) -> bool:

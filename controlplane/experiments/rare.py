@@ -50,16 +50,12 @@ def log_evidence_above(control: Floats, treated: Floats, coin: Floats) -> Floats
 
 
 def _mixture(control: Floats, treated: Floats, coin: Floats, weights: Floats) -> Floats:
-    coin = np.clip(np.asarray(coin, dtype=np.float64), 1e-9, 1 - 1e-9)
-    total, most = np.zeros(np.broadcast(control, treated, coin).shape), np.asarray(-np.inf)
-    for ratio, weight in zip(_RATIOS, weights, strict=True):
-        if weight > 0:
-            scale = np.log1p(coin * math.expm1(ratio))
-            term = treated * (ratio - scale) - control * scale + math.log(weight)
-            peak = np.maximum(most, term)
-            total = total * np.exp(most - peak) + np.exp(term - peak)
-            most = peak
-    return np.asarray(np.minimum(most + np.log(total), LOG_MAX))
+    coin = np.clip(np.asarray(coin, dtype=np.float64), 1e-9, 1 - 1e-9)[..., None]
+    scale = np.log1p(coin * np.expm1(_RATIOS))
+    terms = np.asarray(treated)[..., None] * (_RATIOS - scale) - np.asarray(control)[..., None] * scale
+    most = terms.max(axis=-1)
+    total = (weights * np.exp(terms - most[..., None])).sum(axis=-1)
+    return np.asarray(np.minimum(most + np.log(np.maximum(total, 1e-300)), LOG_MAX))
 
 
 def coins(control: float, treated: float, coin: float, level: float) -> tuple[float, float]:

@@ -46,7 +46,7 @@ def scale(metric: str, control: ArmStatistics) -> float:
     """
     if measures.kind(metric) is not measures.Kind.SHARE:
         return 1.0
-    share = min(max(float(arm_sums.sums_of(control, metric).mean), 0.0), 1.0)
+    share = min(max(arm_sums.mean_of(control, metric), 0.0), 1.0)
     return math.sqrt(share * (1 - share))
 
 
@@ -94,7 +94,7 @@ def _relative_to(metric: str, control: ArmStatistics) -> float:
     """The control's share, where differences are in points."""
     if measures.kind(metric) is not measures.Kind.SHARE:
         return 1.0
-    return max(float(arm_sums.sums_of(control, metric).mean), 1e-9)
+    return max(arm_sums.mean_of(control, metric), 1e-9)
 
 
 def _passed(phase: experiment_pb2.Phase, arms: Sequence[ArmStatistics], now: datetime) -> timedelta:

@@ -228,3 +228,10 @@ def test_a_draft_has_nothing_to_say() -> None:
     analysis = analyse(Experiment(name="workloads/site/experiments/a"), {}, {}, NOW)
     assert analysis.verdict == ExperimentAnalysis.VERDICT_CONTINUE
     assert not analysis.metrics
+
+
+def test_sums_that_were_spoilt_by_hand_break_nothing() -> None:
+    arms = {"default": arm(0, 500), "other": arm(1, 500)}
+    arms["other"].metrics["cost"].sum = float("nan")
+    arms["default"].metrics["success"].count = -3
+    assert look(arms).verdict != ExperimentAnalysis.VERDICT_UNSPECIFIED

@@ -19,7 +19,7 @@ from enchain.cli.kinds import ORDER, Parsed, parse
 from enchain.cli.yamlfile import Document, DocumentError, read, spell
 from enchain.client import Client
 from enchain.process.statuses import from_rpc_error
-from enchain.v1 import artifact_pb2, chain_pb2, engine_pb2, event_pb2, workload_pb2
+from enchain.v1 import artifact_pb2, chain_pb2, engine_pb2, event_pb2, experiment_pb2, workload_pb2
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -144,11 +144,24 @@ async def _save_event(client: Client, item: Parsed, *, dry_run: bool) -> Saved:
     return Saved(item.kind, message.name, _what(before, after.etag))
 
 
+async def _save_experiment(client: Client, item: Parsed, *, dry_run: bool) -> Saved:
+    message = item.message
+    assert isinstance(message, experiment_pb2.Experiment)
+    before = await _etag(
+        client.experiments.GetExperiment(experiment_pb2.GetExperimentRequest(name=message.name))
+    )
+    after = await client.experiments.UpdateExperiment(
+        experiment_pb2.UpdateExperimentRequest(experiment=message, allow_missing=True, validate_only=dry_run)
+    )
+    return Saved(item.kind, message.name, _what(before, after.etag))
+
+
 _SAVERS = {
     "Workload": _save_workload,
     "Engine": _save_engine,
     "Chain": _save_chain,
     "PlannedEvent": _save_event,
+    "Experiment": _save_experiment,
 }
 
 

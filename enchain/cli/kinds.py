@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from enchain.chains.errors import InvalidArgumentError
 from enchain.chains.values import SecretRef, to_value
+from enchain.cli.experiments import read_experiment
 from enchain.cli.fields import Field
 from enchain.cli.yamlfile import Document, Place
 from enchain.v1 import (
@@ -48,7 +49,7 @@ class Parsed:
     """A document as a message.
 
     Attributes:
-        kind: `Workload`, `Engine`, `Chain` or `PlannedEvent`.
+        kind: `Workload`, `Engine`, `Chain`, `PlannedEvent` or `Experiment`.
         message: The message, its `name` set.
         document: Where it was written.
         places: For paths of the message, the place in the document.
@@ -296,12 +297,18 @@ def _planned_event(root: Field) -> Parsed:
     return Parsed("PlannedEvent", message, root.document, places)
 
 
+def _experiment(root: Field) -> Parsed:
+    message, places = read_experiment(root)
+    return Parsed("Experiment", message, root.document, places)
+
+
 _KINDS: dict[str, Callable[[Field], Parsed]] = {
     "Workload": _workload,
     "Engine": _engine,
     "Chain": _chain,
     "PlannedEvent": _planned_event,
+    "Experiment": _experiment,
 }
 
-ORDER = ("Engine", "Workload", "Chain", "PlannedEvent")
+ORDER = ("Engine", "Workload", "Chain", "PlannedEvent", "Experiment")
 """The order in which kinds are applied: what is referred to comes first."""

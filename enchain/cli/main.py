@@ -23,6 +23,10 @@ COMMANDS = {
     "describe": ("enchain.cli.commands.documents:describe", "Show one thing whole."),
     "dev": ("enchain.dev.command:dev", "Run everything on this machine, in one terminal."),
     "events": ("enchain.cli.commands.events:events", "Plan what will move demand: campaigns, launches."),
+    "experiments": (
+        "enchain.cli.commands.experiments:experiments",
+        "Compare chains on live requests.",
+    ),
     "explain": ("enchain.cli.commands.switching:explain", "Say which chain a key gets, and why."),
     "forecast": ("enchain.cli.commands.forecast:forecast", "Show what demand will be, and how sure that is."),
     "get": ("enchain.cli.commands.documents:get", "List things, or show one in a line."),

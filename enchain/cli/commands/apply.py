@@ -1,4 +1,4 @@
-"""`enchain apply`: save workloads, engines, chains and planned events from files. It never moves a route."""
+"""`enchain apply`: save what people write from files. It never moves a route and starts no experiment."""
 
 from pathlib import Path
 

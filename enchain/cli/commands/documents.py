@@ -11,10 +11,12 @@ from enchain.chains.errors import NotFoundError
 from enchain.cli.commands.engines import describe_engine
 from enchain.cli.commands.events import EVENT_COLUMNS, event_name, events_page
 from enchain.cli.commands.operations import OPERATION_COLUMNS, RESOURCE_COLUMNS
+from enchain.cli.experiment_names import COLUMNS as EXPERIMENT_COLUMNS
+from enchain.cli.experiment_names import experiment_name, experiments_page
 from enchain.cli.output import age, dump, enum_word, last, output_option, plain, show
 from enchain.cli.running import run
 from enchain.client import Client
-from enchain.v1 import chain_pb2, engine_pb2, event_pb2, workload_pb2
+from enchain.v1 import chain_pb2, engine_pb2, event_pb2, experiment_pb2, workload_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,16 @@ KINDS: dict[str, Kind] = {
         lambda c, n: c.events.GetPlannedEvent(event_pb2.GetPlannedEventRequest(name=event_name(n))),
         lambda c, n: c.events.DeletePlannedEvent(event_pb2.DeletePlannedEventRequest(name=event_name(n))),
     ),
+    "experiments": Kind(
+        EXPERIMENT_COLUMNS,
+        lambda c, token: experiments_page(c, "-", token),
+        lambda c, n: c.experiments.GetExperiment(
+            experiment_pb2.GetExperimentRequest(name=experiment_name(n))
+        ),
+        lambda c, n: c.experiments.DeleteExperiment(
+            experiment_pb2.DeleteExperimentRequest(name=experiment_name(n))
+        ),
+    ),
     "operations": Kind(OPERATION_COLUMNS, _operations, lambda c, n: c.get_operation(n)),
     "resources": Kind(RESOURCE_COLUMNS, _resources, lambda c, n: c.get_resource(n)),
 }
@@ -178,7 +190,7 @@ _EPILOG = f"KIND is one of {', '.join(KINDS)}."
 @click.argument("name", required=False)
 @output_option
 def get(kind: str, name: str | None, output: str) -> None:
-    """List things of KIND, or show the one of NAME in a line. Chains and events are named WORKLOAD/NAME."""
+    """List things of KIND, or show the one of NAME in a line. What belongs to a workload is WORKLOAD/NAME."""
 
     async def work(client: Client) -> None:
         about = KINDS[kind]

@@ -1,0 +1,172 @@
+"""`enchain experiments start`, `pause`, `resume`, `coverage`, `weights`, `conclude` and `delete`."""
+
+from collections.abc import Awaitable, Callable
+
+import click
+
+from enchain.cli.experiment_names import COLUMNS, experiment_name, short
+from enchain.cli.output import dump, output_option, plain, show
+from enchain.cli.running import run
+from enchain.client import Client
+from enchain.client.client import new_request_id
+from enchain.v1 import experiment_pb2
+
+Experiment = experiment_pb2.Experiment
+
+_experiment = click.argument("experiment", metavar="WORKLOAD/EXPERIMENT")
+_reason = click.option("--reason", default="", help="Why; it is kept in the audit and the history.")
+_etag = click.option("--etag", default="", help="Only if the experiment is still as read.")
+
+
+@click.command()
+@_experiment
+@click.option("--dry-run", is_flag=True, help="Check everything, start nothing.")
+@_etag
+@output_option
+def start(experiment: str, dry_run: bool, etag: str, output: str) -> None:
+    """Start a draft: its chains are pinned, and requests go to its arms."""
+
+    async def act(client: Client, name: str) -> Experiment:
+        request = experiment_pb2.StartExperimentRequest(
+            name=name, etag=etag, validate_only=dry_run, request_id=new_request_id()
+        )
+        return await client.experiments.StartExperiment(request)
+
+    _run(experiment, act, output)
+
+
+@click.command()
+@_experiment
+@_reason
+@_etag
+@output_option
+def pause(experiment: str, reason: str, etag: str, output: str) -> None:
+    """Enrol nobody new; what was assigned stays."""
+
+    async def act(client: Client, name: str) -> Experiment:
+        request = experiment_pb2.PauseExperimentRequest(
+            name=name, etag=etag, reason=reason, request_id=new_request_id()
+        )
+        return await client.experiments.PauseExperiment(request)
+
+    _run(experiment, act, output)
+
+
+@click.command()
+@_experiment
+@_reason
+@_etag
+@output_option
+def resume(experiment: str, reason: str, etag: str, output: str) -> None:
+    """Enrol again, in the same phase."""
+
+    async def act(client: Client, name: str) -> Experiment:
+        request = experiment_pb2.ResumeExperimentRequest(
+            name=name, etag=etag, reason=reason, request_id=new_request_id()
+        )
+        return await client.experiments.ResumeExperiment(request)
+
+    _run(experiment, act, output)
+
+
+@click.command()
+@_experiment
+@click.argument("percent", type=float)
+@_reason
+@_etag
+@output_option
+def coverage(experiment: str, percent: float, reason: str, etag: str, output: str) -> None:
+    """Enrol PERCENT of the keys. Raising it moves nobody who is in; a ramp ends by it."""
+
+    async def act(client: Client, name: str) -> Experiment:
+        request = experiment_pb2.SetCoverageRequest(
+            name=name, coverage=percent, etag=etag, reason=reason, request_id=new_request_id()
+        )
+        return await client.experiments.SetCoverage(request)
+
+    _run(experiment, act, output)
+
+
+@click.command()
+@_experiment
+@click.argument("weights", nargs=-1, required=True, metavar="ARM=PERCENT…")
+@_reason
+@_etag
+@output_option
+def weights(experiment: str, weights: tuple[str, ...], reason: str, etag: str, output: str) -> None:
+    """Change the weights of all arms, such as `default=20 via-ansible=80`.
+
+    It begins a new phase with a new seed, whose statistics begin at nothing.
+    """
+    wanted = dict(_weight(each) for each in weights)
+
+    async def act(client: Client, name: str) -> Experiment:
+        request = experiment_pb2.SetWeightsRequest(
+            name=name, weights=wanted, etag=etag, reason=reason, request_id=new_request_id()
+        )
+        return await client.experiments.SetWeights(request)
+
+    _run(experiment, act, output)
+
+
+@click.command()
+@_experiment
+@click.option("--winner", default="", help="The arm that won. Without one: nobody did.")
+@click.option("--promote", is_flag=True, help="Switch the workload's route to the winner's chain.")
+@_reason
+@_etag
+@output_option
+def conclude(experiment: str, winner: str, promote: bool, reason: str, etag: str, output: str) -> None:
+    """End an experiment. It cannot be begun again."""
+
+    async def act(client: Client, name: str) -> Experiment:
+        request = experiment_pb2.ConcludeExperimentRequest(
+            name=name, winner=winner, promote=promote, etag=etag, reason=reason, request_id=new_request_id()
+        )
+        answer = await client.experiments.ConcludeExperiment(request)
+        if answer.conclusion.promotion_fault:
+            again = " (it is tried again)" if answer.conclusion.promotion_pending else ""
+            click.echo(f"not promoted yet: {answer.conclusion.promotion_fault}{again}", err=True)
+        elif answer.conclusion.chain_switch:
+            place = answer.conclusion.chain_switch.removeprefix("workloads/").replace("/switches/", "/")
+            click.echo(f"promoted: enchain switch show {place}", err=True)
+        return answer
+
+    _run(experiment, act, output)
+
+
+@click.command()
+@_experiment
+@_etag
+def delete(experiment: str, etag: str) -> None:
+    """Delete a draft, or what is concluded, with what was learned in it."""
+
+    async def work(client: Client) -> None:
+        name = experiment_name(experiment)
+        request = experiment_pb2.DeleteExperimentRequest(name=name, etag=etag, request_id=new_request_id())
+        await client.experiments.DeleteExperiment(request)
+        click.echo(f"deleted experiment {short(name)}")
+
+    run(work)
+
+
+def _weight(text: str) -> tuple[str, float]:
+    arm, sign, percent = text.partition("=")
+    try:
+        return arm, float(percent.removesuffix("%"))
+    except ValueError:
+        fault = f"“{text}” is no weight; write ARM=PERCENT, such as default=50"
+        raise click.BadParameter(fault if sign else f"{fault}, for all arms") from None
+
+
+def _run(experiment: str, act: Callable[[Client, str], Awaitable[Experiment]], output: str) -> None:
+    """Do something to an experiment and print it as it is then."""
+
+    async def work(client: Client) -> None:
+        answer = await act(client, experiment_name(experiment))
+        if output == "table":
+            show([answer], COLUMNS, output)
+        else:
+            dump(plain(answer), output)
+
+    run(work, output=output)

@@ -12,7 +12,7 @@ from controlplane.planning.durations import LogShape, shape_of
 from controlplane.planning.knee import useful
 from controlplane.planning.problem import Call, Candidate, EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import residual_seconds
-from controlplane.planning.views import Alike, View, few, measured_alike, seen
+from controlplane.planning.views import Alike, View, measured_alike, seen
 
 UNBOUNDED = 1_000_000
 """Instances at most where there is no maximum."""
@@ -122,7 +122,7 @@ def _row(
     alike: Alike,
     view: View,
 ) -> Row:
-    calls = [seen(call, view, alike) if few(call) else call for call in candidate.calls]
+    calls = [seen(call, view, alike) for call in candidate.calls]
     engines = list(dict.fromkeys(call.engine for call in calls))
     pools = tuple(facts.get(engine) or PoolFacts(engine, launchable=False) for engine in engines)
     visits = tuple(engines.index(call.engine) for call in calls)

@@ -29,6 +29,9 @@ ENOUGH_SAMPLES = 30.0
 UNKNOWN_SECONDS = 60.0
 """How long a call is thought to take that nobody measured, and for which nothing alike was measured."""
 
+SHORTEST_SECONDS = 0.001
+"""How long a call is thought to take that was measured and is too short for it: profiles tell no less."""
+
 UNKNOWN_FACTOR = 2.0
 """By how much the slowest call alike is exceeded where one thinks the worst of a call never measured."""
 

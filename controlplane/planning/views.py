@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import Enum
 
 from controlplane.planning.problem import Call, Candidate
-from controlplane.planning.rules import ENOUGH_SAMPLES, UNKNOWN_FACTOR, UNKNOWN_SECONDS
+from controlplane.planning.rules import ENOUGH_SAMPLES, SHORTEST_SECONDS, UNKNOWN_FACTOR, UNKNOWN_SECONDS
 
 Alike = Mapping[tuple[str, ...], Sequence[Call]]
 """Calls that were measured, by the steps that they do."""
@@ -43,11 +43,12 @@ def few(call: Call) -> bool:
 
 def seen(call: Call, view: View, alike: Alike) -> Call:
     """Answer a call as one should believe it to be."""
-    if not few(call):
-        return call
-    if call.samples <= 0 or call.mean_seconds <= 0:
-        return _unmeasured(call, view, alike.get(call.steps, ()))
-    if view is View.PLAIN:
+    others = alike.get(call.steps, ())
+    if call.samples <= 0:
+        return _unmeasured(call, view, others)
+    if call.mean_seconds <= 0:
+        call = _timed(call, view, others)
+    if view is View.PLAIN or not few(call):
         return call
     worth = call.samples * ENOUGH_SAMPLES / (ENOUGH_SAMPLES - call.samples)
     stretch = math.exp(view.value * call.variation / math.sqrt(worth))
@@ -65,6 +66,13 @@ def _unmeasured(call: Call, view: View, alike: Sequence[Call]) -> Call:
     if view is View.HOPEFUL:
         return replace(_as_long(call, min(means)), success=max(success))
     return replace(_as_long(call, sum(means) / len(means)), success=sum(success) / len(success))
+
+
+def _timed(call: Call, view: View, alike: Sequence[Call]) -> Call:
+    """Answer a call with a duration that was measured without one: too short to tell, or none succeeded."""
+    if call.success > 0:
+        return replace(_as_long(call, SHORTEST_SECONDS), attempts=call.attempts)
+    return replace(_unmeasured(call, view, alike), success=call.success)
 
 
 def _as_long(call: Call, seconds: float) -> Call:

@@ -39,8 +39,8 @@ shares = st.floats(0.9, 1)
 
 @st.composite
 def calls(draw: st.DrawFn, steps: tuple[str, ...], engine: EngineVersion) -> Call:
-    """Draw what was measured of a call; sometimes by concurrency, sometimes next to nothing."""
-    mean = draw(seconds)
+    """Draw what was measured of a call; sometimes by concurrency, next to nothing, or no duration at all."""
+    mean = draw(st.one_of(seconds, seconds, seconds, st.just(0.0)))
     slope = draw(st.floats(0, 1))
     points = draw(st.integers(0, 4))
     return Call(
@@ -49,7 +49,7 @@ def calls(draw: st.DrawFn, steps: tuple[str, ...], engine: EngineVersion) -> Cal
         samples=draw(st.sampled_from([0.0, 4.0, 29.0, 200.0, 5000.0])),
         mean_seconds=mean,
         variation=draw(st.floats(0, 2)),
-        success=draw(shares),
+        success=draw(shares if mean else st.sampled_from([0.0, 1.0])),
         attempts=draw(st.floats(1, 1.5)),
         cost=draw(st.floats(0, 0.1)),
         concurrency=tuple(Concurrency(i, mean * (1 + slope * (i - 1)), 50.0) for i in range(1, points + 1)),

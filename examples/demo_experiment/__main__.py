@@ -45,10 +45,10 @@ async def play(data: Path, tell: Tell) -> tuple[acts.Outcome, acts.Outcome, dict
     def told(line: str) -> None:
         tell(f"  {line}")
 
-    async def act(title: str, name: str, experiment: Any) -> acts.Outcome:
+    async def act(title: str, name: str) -> acts.Outcome:
         tell(f"\n{title}")
         start = time.monotonic()
-        outcome = await acts.play(scene, name, experiment)
+        outcome = await acts.play(scene, name)
         seconds[name] = round(time.monotonic() - start, 1)
         _tell_outcome(outcome, told)
         return outcome
@@ -66,15 +66,13 @@ async def play(data: Path, tell: Tell) -> tuple[acts.Outcome, acts.Outcome, dict
         harm = await act(
             "An experiment that harms: the playbook that it tries fails for one page in three",
             summary.HARMFUL,
-            stage.playbook_experiment(),
         )
         helps = await act(
             "An experiment that helps: an engine that needs no proof-reader",
             summary.HELPFUL,
-            stage.press_experiment(),
         )
         for name in (summary.HARMFUL, summary.HELPFUL):
-            tell(f"\n$ enchain experiments show page {name}")
+            tell(f"\n$ enchain experiments show page/{name}")
             tell(await asyncio.to_thread(_shown, cluster.control, name))
     seconds["all"] = round(time.monotonic() - began, 1)
     return harm, helps, seconds
@@ -96,7 +94,7 @@ def _shown(control: str, name: str) -> str:
     """Answer the analysis as the command prints it."""
     command = [sys.executable, "-m", "enchain.cli.main", "--control", control]
     done = subprocess.run(
-        [*command, "experiments", "show", "page", name], capture_output=True, text=True, check=False
+        [*command, "experiments", "show", f"page/{name}"], capture_output=True, text=True, check=False
     )
     return done.stdout if done.returncode == 0 else f"the command failed: {done.stderr}"
 

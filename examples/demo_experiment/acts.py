@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from enchain.chains.assignment import Assigner
+from enchain.cli.documents import save
 from enchain.client import Client
 from enchain.v1 import chain_pb2, experiment_pb2, operation_pb2
 from examples.demo_experiment.requests import Request, Sender, reason, short
-from examples.demo_experiment.stage import WORKLOAD
+from examples.demo_experiment.stage import WORKLOAD, experiment
 from examples.demo_experiment.watching import Watched
 
 MOST_REQUESTS = 1500
@@ -76,10 +77,12 @@ class Outcome:
         return [arm.name for arm in self.watched.experiment.arms]
 
 
-async def play(scene: Scene, identifier: str, experiment: experiment_pb2.Experiment) -> Outcome:
+async def play(scene: Scene, identifier: str) -> Outcome:
     """Start an experiment, send requests until it has ended by itself, and look at what is then."""
     watched = Watched(f"{WORKLOAD}/experiments/{identifier}", scene.began)
-    await _start(scene, identifier, experiment)
+    await save(scene.client, experiment(identifier), dry_run=False)
+    request = experiment_pb2.StartExperimentRequest(name=watched.name)
+    await scene.client.experiments.StartExperiment(request)
     requests = await _send_until_ended(scene, identifier, watched)
     switch = await _promoted(scene, watched)
     route = await _route(scene)
@@ -88,14 +91,6 @@ async def play(scene: Scene, identifier: str, experiment: experiment_pb2.Experim
     watched.tell_changes(scene.tell)
     sticky = [await _update(scene, page) for page in _one_of_each_arm(watched, requests)]
     return Outcome(watched, requests, afterwards, route, sticky, moved(watched.experiment, requests), switch)
-
-
-async def _start(scene: Scene, identifier: str, experiment: experiment_pb2.Experiment) -> None:
-    request = experiment_pb2.CreateExperimentRequest(
-        parent=WORKLOAD, experiment_id=identifier, experiment=experiment
-    )
-    made = await scene.client.experiments.CreateExperiment(request)
-    await scene.client.experiments.StartExperiment(experiment_pb2.StartExperimentRequest(name=made.name))
 
 
 async def _send_until_ended(scene: Scene, identifier: str, watched: Watched) -> list[Request]:
@@ -166,9 +161,9 @@ async def _update(scene: Scene, page: str) -> Sticky:
     return Sticky(page, failed, (before.arm, short(before.chain)), (after.arm, short(after.chain)))
 
 
-def moved(experiment: experiment_pb2.Experiment, requests: list[Request]) -> list[str]:
+def moved(seen: experiment_pb2.Experiment, requests: list[Request]) -> list[str]:
     """Answer the pages that are in another arm than their bucket says, reckoned here."""
-    assigner, arms = Assigner(experiment), {arm.name for arm in experiment.arms}
+    assigner, arms = Assigner(seen), {arm.name for arm in seen.arms}
     enrolled = [request for request in requests if request.arm in arms]
     places = [(request, assigner.hashed(request.page)[1]) for request in enrolled]
     return [request.page for request, place in places if place is None or place.arm != request.arm]

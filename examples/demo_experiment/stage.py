@@ -8,22 +8,16 @@ import asyncio
 import sys
 from pathlib import Path
 
-from google.protobuf.duration_pb2 import Duration
-
 from enchain.cli.documents import load, save
+from enchain.cli.kinds import Parsed
 from enchain.client import Client
-from enchain.v1 import engine_pb2, experiment_pb2
+from enchain.v1 import engine_pb2
 
 WORKLOAD = "workloads/page"
-CONTROL = "script"
-"""The arm of today's chain."""
-
 HERE = Path(__file__).parent
 
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.1
-
-_LOWER = experiment_pb2.ExperimentMetric.BETTER_LOWER
 
 
 def press() -> engine_pb2.Engine:
@@ -36,34 +30,10 @@ def press() -> engine_pb2.Engine:
     )
 
 
-def playbook_experiment() -> experiment_pb2.Experiment:
-    """Answer the experiment that must be stopped: a ramp of three steps, guarded by default."""
-    return experiment_pb2.Experiment(
-        description="Does Ansible write our pages more reliably?",
-        arms=_arms("playbook", "by-playbook"),
-        ramp=experiment_pb2.Ramp(steps=[50, 75, 100], hold=Duration(seconds=30), operations=80),
-        goal=experiment_pb2.ExperimentMetric(metric="success"),
-        on_guardrail=experiment_pb2.Experiment.ON_GUARDRAIL_ROLL_BACK,
-    )
-
-
-def press_experiment() -> experiment_pb2.Experiment:
-    """Answer the experiment that must be promoted."""
-    return experiment_pb2.Experiment(
-        description="Is the press as quick as they say?",
-        arms=_arms("press", "by-press"),
-        ramp=experiment_pb2.Ramp(steps=[40, 100], hold=Duration(seconds=5), operations=15),
-        goal=experiment_pb2.ExperimentMetric(metric="time", better=_LOWER),
-        metrics=[experiment_pb2.ExperimentMetric(metric="p95_time", better=_LOWER)],
-        on_conclusion=experiment_pb2.Experiment.ON_CONCLUSION_PROMOTE,
-    )
-
-
-def _arms(name: str, chain: str) -> list[experiment_pb2.Arm]:
-    return [
-        experiment_pb2.Arm(name=CONTROL, chain=f"{WORKLOAD}/chains/default", weight=50),
-        experiment_pb2.Arm(name=name, chain=f"{WORKLOAD}/chains/{chain}", weight=50),
-    ]
+def experiment(identifier: str) -> Parsed:
+    """Answer the document of an experiment: `playbook`, which must be stopped, or `press`, to be promoted."""
+    found = load([HERE / "experiments.yaml"])
+    return next(each for each in found if each.name == f"{WORKLOAD}/experiments/{identifier}")
 
 
 async def furnish(client: Client) -> list[str]:

@@ -28,6 +28,12 @@ def at(seconds: float) -> Timestamp:
     return stamp
 
 
+def read(identifier: str) -> Experiment:
+    message = stage.experiment(identifier).message
+    assert isinstance(message, Experiment)
+    return message
+
+
 def concluded(experiment: Experiment, *, reason: str, winner: str) -> Experiment:
     """The experiment as it is after its end, with the whole of its keys enrolled."""
     made = Experiment()
@@ -74,14 +80,12 @@ def outcome(
 
 
 def harm() -> Outcome:
-    return outcome(
-        stage.playbook_experiment(), reason="GUARDRAIL", winner="script", chain="default", failing=True
-    )
+    return outcome(read("playbook"), reason="GUARDRAIL", winner="script", chain="default", failing=True)
 
 
 def helps() -> Outcome:
     return outcome(
-        stage.press_experiment(), reason="GOAL", winner="press", chain="by-press", failing=False,
+        read("press"), reason="GOAL", winner="press", chain="by-press", failing=False,
         switch="draining",
     )  # fmt: skip
 
@@ -126,7 +130,7 @@ def test_each_promise_is_broken_by_what_it_is_about() -> None:
 
 
 def test_a_request_in_the_wrong_arm_is_found() -> None:
-    made = concluded(stage.press_experiment(), reason="GOAL", winner="press")
+    made = concluded(read("press"), reason="GOAL", winner="press")
     requests = requests_of(made, failing=False)
     other = {"script": "press", "press": "script"}
     requests[7] = replace(requests[7], arm=other[requests[7].arm])

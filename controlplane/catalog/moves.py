@@ -11,6 +11,7 @@ from controlplane.catalog.audit import Caller, record
 from controlplane.catalog.changes import Change, Stamp
 from controlplane.catalog.documents import Document, same, write
 from controlplane.switching import states
+from controlplane.switching.exploring import explores, settled
 from controlplane.switching.machine import begin, enter
 from controlplane.switching.records import Switch, origin, watched
 from controlplane.switching.terms import USUAL, Terms, write_terms
@@ -126,13 +127,17 @@ def nothing_to_do(
 
 
 def to_undo(newest_first: Sequence[chain_pb2.ChainSwitch]) -> chain_pb2.ChainSwitch | None:
-    """Answer the last switch in force that is neither undone nor an undoing; None where there is none."""
+    """Answer the last switch in force that is neither undone nor an undoing; None where there is none.
+
+    One that merely explores is none: it has left the workload on its chain.
+    """
     undone = {switch.rollback_of for switch in newest_first}
     return next(
         (
             switch
             for switch in newest_first
             if switch.state in IN_FORCE and not switch.rollback_of and switch.name not in undone
+            if not explores(switch)
         ),
         None,
     )
@@ -153,7 +158,7 @@ def check_undo(
             remedy="Switch to the chain that you want.",
             metadata={"name": route_name(workload)},
         )
-    if not in_force(route, undone.to.shares):
+    if list(settled(route)) != list(settled(undone.to)):
         came_from = ", ".join(chains_of(origin(undone)))
         raise PreconditionError(
             f"{route_name(workload)} is no longer where {undone.name} put it",
@@ -207,7 +212,7 @@ def _standing_in_the_way(move: Move, now: datetime) -> list[Document[Switch]]:
         other = document.message
         undoes = other.name == move.rollback_of and other.state in IN_FORCE and not move.short
         drains = other.state == states.DRAINING and not watched(other, now)
-        if undoes or drains:
+        if undoes or drains or explores(other):
             ending.append(document)
         elif other.state != states.RETIRING:
             state = Switch.State.Name(other.state).removeprefix("STATE_").lower()
@@ -223,7 +228,7 @@ def _standing_in_the_way(move: Move, now: datetime) -> list[Document[Switch]]:
 
 
 def _ended(move: Move, document: Document[Switch], stamp: Stamp) -> tuple[Document[Switch], Put]:
-    """End a switch by the one that begins: it is undone, or what it still drains goes on without it."""
+    """End a switch by the one that begins: it is undone, or gives way; what it drains goes on without it."""
     switch = Switch()
     switch.CopyFrom(document.message)
     name = SwitchName(move.workload, stamp.ulid)
@@ -232,8 +237,19 @@ def _ended(move: Move, document: Document[Switch], stamp: Stamp) -> tuple[Docume
         switch.rollback_reason = f"UNDONE: {why}"
         enter(switch, states.ROLLED_BACK, why, stamp.now)
     else:
-        enter(switch, states.RETIRING, f"{name} began", stamp.now)
+        _give_way(switch, f"{name} began", stamp)
     return document, write(document.key, switch)
+
+
+def _give_way(switch: Switch, why: str, stamp: Stamp) -> None:
+    """End a switch that merely drains, or one that merely explores, wherever it stands."""
+    if switch.state in states.BEFORE:
+        switch.rollback_reason = f"GAVE_WAY: {why}"
+        enter(switch, states.ROLLED_BACK, why, stamp.now)
+        return
+    if switch.state == states.CONVERGING:
+        enter(switch, states.DRAINING, why, stamp.now)
+    enter(switch, states.RETIRING, why, stamp.now)
 
 
 def _refuse_pin(route: chain_pb2.Route) -> None:

@@ -17,9 +17,11 @@ from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.catalog.recommendation_rules import Recommendation, rejected_chains
 from controlplane.catalog.removal import not_found
 from controlplane.catalog.revisions import newest, parse_chain, revisions
+from controlplane.catalog.switches import SwitchLog
 from controlplane.demand.request_rate import RequestRateReader, Statistics
 from controlplane.planning.assembling import Known, Version
 from controlplane.planning.recent import reactive_rate
+from controlplane.switching.exploring import explores
 from controlplane.switching.launch_states import Patience
 from controlplane.switching.pool_targets import why_not_launchable
 from controlplane.switching.pool_view import shown
@@ -159,14 +161,19 @@ async def _chains(store: Store, workload: str, route: chain_pb2.Route | None) ->
 
 
 async def _switch_time(store: Store, route: chain_pb2.Route | None) -> datetime | None:
+    """Answer when the workload came to its chain: exploring leaves it there, and begins no cool-down."""
     if route is None or not route.chain_switch:
         return None
+    log = SwitchLog(store)
     try:
-        name = SwitchName.parse(route.chain_switch)
-        switch = await read(store, chain_pb2.ChainSwitch, keys.chain_switch(name.workload, name.switch))
+        switch = await log.named(route.chain_switch)
+        if switch is not None and explores(switch):
+            past = await log.newest_first(SwitchName.parse(switch.name).workload)
+            moving = (each for each in past if each.HasField("activate_time") and not explores(each))
+            switch = next(moving, None)
     except EnchainError:
         return None
-    return None if switch is None else switch.message.create_time.ToDatetime(UTC)
+    return None if switch is None else switch.create_time.ToDatetime(UTC)
 
 
 async def _forecasts(store: Store, workload: str) -> dict[str, forecast_pb2.Forecast]:

@@ -138,3 +138,25 @@ def over_limits(made: Recommendation, policy: recommendation_pb2.PlanningPolicy)
             allowed = f"planning.max_added_instances is {policy.max_added_instances}"
             return f"it adds {added} instances of {pool.engine}, and {allowed}"
     return ""
+
+
+def to_explore(made: Recommendation, policy: recommendation_pb2.PlanningPolicy) -> dict[str, float]:
+    """Answer the shares of requests that chains are given so that they are measured, where it is by itself.
+
+    Only in automatic mode, not while the plan moves the workload to another chain, and only what the limit of
+    cost allows where the chain turned out as bad as one must think of it: its instances, and of the rest of
+    its cost the share of requests that it is given.
+    """
+    if policy.mode != recommendation_pb2.PLANNING_MODE_AUTO or made.switches:
+        return {}
+    most = policy.max_cost_per_hour
+    return {
+        rival.chain: rival.explore_share
+        for rival in made.rivals
+        if rival.explore_share > 0 and not 0 < most < made.chosen.cost_per_hour + _explored_cost(rival)
+    }
+
+
+def _explored_cost(rival: recommendation_pb2.ChainOption) -> float:
+    kept = float(rival.instances_cost)
+    return kept + rival.explore_share * (rival.cost_per_hour - kept)

@@ -7,13 +7,14 @@ by a person or, in automatic mode, by the policy. What to recommend is decided i
 what may become of it in `controlplane/catalog/recommendation_rules.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
 
 from controlplane.catalog.audit import Caller
 from controlplane.catalog.changes import Change, commit, stamper
 from controlplane.catalog.documents import read, readable, same, scan, write
+from controlplane.catalog.exploration import ExploringRoutes
 from controlplane.catalog.planning_facts import known_of, recommendations, shared
 from controlplane.catalog.pool_demands import ask_for
 from controlplane.catalog.profiles import ProfileCatalog, Reckoned
@@ -30,6 +31,7 @@ from controlplane.catalog.recommendation_rules import (
     moved,
     news,
     over_limits,
+    to_explore,
 )
 from controlplane.catalog.recommendations import RecommendationCatalog
 from controlplane.catalog.routes import RouteCatalog, Wish
@@ -39,7 +41,7 @@ from controlplane.planning.documents import inputs_as_planned, problem_of, recom
 from controlplane.planning.plan import plan_together
 from controlplane.switching.terms import Terms
 from enchain.chains.decision_names import PoolName, RecommendationName
-from enchain.chains.errors import CallerError, ConflictError, EnchainError
+from enchain.chains.errors import CallerError, ConflictError, EnchainError, MalformedError
 from enchain.chains.names import ChainName, workload_id
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
@@ -111,6 +113,8 @@ class PlanningLoop:
         workloads = [document.message for document in readable(workload_pb2.Workload, items)]
         for workload in workloads:
             await self._tend(store, workload)
+            if workload.planning.mode != recommendation_pb2.PLANNING_MODE_AUTO:
+                await self._explore(store, workload, {})
         await self._plan(store, [each for each in workloads if each.planning.mode in PLANNED_MODES])
 
     async def _tend(self, store: Store, workload: workload_pb2.Workload) -> None:
@@ -139,12 +143,13 @@ class PlanningLoop:
             each = inputs_as_planned(alone, planned)
             made = recommendation_of(planned, each)
             before = next(iter(await recommendations(store, name)), None)
-            if not news(made, before):
-                continue
-            self._let(made, workload.planning)
-            await self._keep(store, name, made, each)
+            if news(made, before):
+                self._let(made, workload.planning)
+                await self._keep(store, name, made, each)
             if made.state == APPROVED:
                 await self._tend(store, workload)
+            if workload.planning.mode == recommendation_pb2.PLANNING_MODE_AUTO:
+                await self._explore(store, workload, to_explore(made, workload.planning))
 
     def _let(self, made: Recommendation, policy: recommendation_pb2.PlanningPolicy) -> None:
         """Approve by policy what stays within the limits; say which limit stops the rest."""
@@ -206,6 +211,23 @@ class PlanningLoop:
         )
         target = ChainName.parse(approved.chosen.chain, "chain", whole=True)
         return (await RouteCatalog(store, self._stamp).switch(wish, target)).name
+
+    async def _explore(
+        self, store: Store, workload: workload_pb2.Workload, asked: Mapping[str, float]
+    ) -> None:
+        """Begin and end to explore: what a plan does not ask for any more ends."""
+        caller = Caller(METHOD, ACTOR, reason="exploring: so that it is measured, for a while")
+        try:
+            name = await ExploringRoutes(store, self._stamp).explore(
+                workload_id(workload.name), asked, caller
+            )
+        except LeadershipLostError:
+            raise
+        except (CallerError, MalformedError) as error:
+            _log.info("nothing is explored", workload=workload.name, fault=error.message)
+        else:
+            if name:
+                _log.info("exploring changes", workload=workload.name, switch=name, chains=sorted(asked))
 
     async def _move(
         self, store: Store, recommendation: Recommendation, state: State, why: str, switch: str = ""

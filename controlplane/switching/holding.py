@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.switching import states
+from controlplane.switching.exploring import explores
 from controlplane.switching.pool_targets import INSTANCES_MAX, Pools, why_not_launchable
 from controlplane.switching.records import Switch
 from enchain.chains.decision_names import PoolName
@@ -179,9 +180,9 @@ def with_demands(
 ) -> dict[PoolName, Pool]:
     """Answer the pools that change where what a workload asks for moves on with its requests.
 
-    A plan asks for itself; so nothing changes where a switch carries one out.
+    A plan asks for itself; so nothing changes where a switch carries one out, or merely explores.
     """
-    if switch.recommendation:
+    if switch.recommendation or explores(switch):
         return {}
     started = {PoolName(each.engine, each.version) for each in switch.impact.launched}
     held_now = {PoolName(each.engine, each.version): each.count for each in switch.holds}

@@ -12,6 +12,8 @@ from controlplane.catalog.audit import Caller
 from controlplane.catalog.changes import Stamp
 from controlplane.catalog.documents import Document, parse, write
 from controlplane.catalog.moves import Move, check_undo, decide, losing, nothing_to_do, origin, to_undo
+from controlplane.switching import states
+from controlplane.switching.exploring import moved
 from enchain.chains.errors import ConflictError, PreconditionError
 from enchain.chains.routes import whole
 from enchain.state import keys
@@ -248,6 +250,50 @@ def test_a_switch_that_did_not_finish_is_not_undone() -> None:
     first = switch("1" * 26, OTHER, DEFAULT)
 
     assert to_undo([failed, first]) == first
+
+
+def exploring(chain: str = DEFAULT, tried: str = OTHER) -> chain_pb2.Route:
+    shares = moved(whole(chain), {tried: 0.05}, (), STAMP.now)
+    assert shares is not None
+    made = whole(chain)
+    del made.shares[:]
+    made.shares.extend(shares)
+    return made
+
+
+def test_what_merely_explores_is_not_undone_and_hides_nothing() -> None:
+    first = switch("1" * 26, DEFAULT, OTHER)
+    begun, ended = (switch(number * 26, DEFAULT, DEFAULT) for number in "23")
+    begun.to.CopyFrom(exploring())
+    origin(ended).CopyFrom(exploring())
+
+    assert to_undo([ended, begun, first]) == first
+    assert check_undo("site", exploring(), first) == first
+
+
+@pytest.mark.parametrize(
+    ("state", "ends"),
+    [
+        (states.VALIDATING, ["ROLLED_BACK"]),
+        (states.WARMING, ["ROLLED_BACK"]),
+        (states.ACTIVATING, ["ROLLED_BACK"]),
+        (states.CONVERGING, ["DRAINING", "RETIRING"]),
+        (states.DRAINING, ["RETIRING"]),
+    ],
+)
+def test_what_merely_explores_gives_way_wherever_it_stands(state: states.State, ends: list[str]) -> None:
+    before = under_way(state)
+    before.message.to.CopyFrom(exploring())
+    origin(before.message).CopyFrom(whole(DEFAULT))
+
+    change = decide(move(under_way=[before]), STAMP, CALLER)
+
+    (put,) = [write for write in change.writes if write.key == before.key]
+    assert isinstance(put, Put)
+    ended = decode(chain_pb2.ChainSwitch, put.value)
+    entered = [chain_pb2.ChainSwitch.State.Name(phase.state)[len("STATE_") :] for phase in ended.phases]
+    assert entered[-len(ends) :] == ends
+    assert ended.rollback_reason.startswith("GAVE_WAY: ") == (ends == ["ROLLED_BACK"])
 
 
 @pytest.mark.parametrize(

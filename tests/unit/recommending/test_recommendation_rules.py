@@ -22,6 +22,7 @@ from controlplane.catalog.recommendation_rules import (
     news,
     over_limits,
     rejected_chains,
+    to_explore,
 )
 from enchain.chains.errors import OurError, PreconditionError
 from enchain.v1 import recommendation_pb2
@@ -118,6 +119,22 @@ def test_automatic_mode_keeps_within_each_limit() -> None:
     assert over_limits(recommendation(cost=2.0), policy) == ""
     assert "max_cost_per_hour is 2" in over_limits(recommendation(cost=2.1), policy)
     assert "adds 3 instances of ansible" in over_limits(recommendation(target=4), policy)
+
+
+def test_automatic_mode_explores_what_the_plan_asks_for_within_the_limit_of_cost() -> None:
+    auto, share = recommendation_pb2.PLANNING_MODE_AUTO, 0.1
+    made = recommendation(switches=False, cost=1.0)
+    made.rivals.add(chain=NEW, explore_share=share, instances_cost=0.5, cost_per_hour=5.5)
+    made.rivals.add(chain=OLD, cost_per_hour=0.1)
+
+    def asked(**policy: float) -> dict[str, float]:
+        return to_explore(made, recommendation_pb2.PlanningPolicy(mode=auto, **policy))  # type: ignore[arg-type]  # fields by name
+
+    assert asked() == asked(max_cost_per_hour=2.0) == {NEW: share}
+    assert asked(max_cost_per_hour=1.9) == {}, "1, an instance for 0.5, and a tenth of the other 5"
+    assert to_explore(made, recommendation_pb2.PlanningPolicy()) == {}
+    made.switches = True
+    assert asked() == {}
 
 
 def test_automatic_mode_leaves_what_breaks_promises_to_people() -> None:

@@ -1,8 +1,11 @@
 """What a switch needs and holds, what it takes from and gives to pools, and what changes for people."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from controlplane.switching import states
+from controlplane.switching.exploring import moved
 from controlplane.switching.holding import (
     Fleet,
     held,
@@ -17,10 +20,11 @@ from controlplane.switching.holding import (
     with_holds,
 )
 from controlplane.switching.impact import differences, drained
-from controlplane.switching.records import Switch
+from controlplane.switching.records import Switch, origin
 from enchain.chains.decision_names import PoolName
+from enchain.chains.routes import whole
 from enchain.chains.values import to_struct, to_value_map
-from enchain.v1.chain_pb2 import Chain, ChainStep, InstanceChange
+from enchain.v1.chain_pb2 import Chain, ChainStep, InstanceChange, Route
 from enchain.v1.engine_pb2 import (
     CAPABILITY_CANCEL,
     CAPABILITY_PLAN,
@@ -181,6 +185,16 @@ def test_a_plan_asks_for_itself() -> None:
     pools = {TERRAFORM: Pool(demands={WORKLOAD: 2.5})}
 
     assert with_demands(Switch(recommendation="r"), [NEW], [OLD], pools, WORKLOAD) == {}
+
+
+def test_what_merely_explores_asks_for_nothing() -> None:
+    before = whole("workloads/site/chains/old@1")
+    shares = moved(before, {"workloads/site/chains/new@1": 0.05}, (), datetime(2026, 1, 1, tzinfo=UTC))
+    switch = Switch(to=Route(shares=shares or ()))
+    origin(switch).CopyFrom(before)
+    pools = {TERRAFORM: Pool(demands={WORKLOAD: 2.5})}
+
+    assert with_demands(switch, [OLD, NEW], [OLD], pools, WORKLOAD) == {}
 
 
 def test_what_differs_is_told_line_by_line() -> None:

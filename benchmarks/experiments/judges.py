@@ -22,9 +22,9 @@ def evidence(kind: str, control: ArmSums, treated: ArmSums, level: float) -> Flo
     first, second = control.moments(), treated.moments()
     if kind == "p95":
         below = control.below(), treated.below()
-        found = quantiles.scores(*below, SHARE, level, _alike(first, second))
+        found = quantiles.scores(*below, SHARE, _alike(first, second))
         enough = quantiles.enough(*below, SHARE)
-        return np.where(enough, quantiles.log_evidence(*found, level), 0.0)
+        return np.where(enough, quantiles.log_evidence(found, level), 0.0)
     if kind == "mean":
         first, second = confidence.borrowing(first, second), confidence.borrowing(second, first)
     plain = np.where(_enough(first, second), confidence.log_evidence(first, second, level), 0.0)

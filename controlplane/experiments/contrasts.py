@@ -96,16 +96,16 @@ def of_quantiles(
     control, treated = (quantiles.Below(np.cumsum(each), each.sum()) for each in histograms)
     if not bool(quantiles.enough(control, treated, share)) or values[0] <= 0:
         return NOTHING
-    found = quantiles.scores(control, treated, share, level, np.asarray(alike))
+    found = quantiles.scores(control, treated, share, np.asarray(alike))
     least, most = quantiles.shifts(*histograms, share, level, alike, SHIFT_MAX)
     return Contrast(
         difference=values[1] / values[0] - 1,
         lower=GAMMA**least - 1,
         upper=GAMMA**most - 1,
-        log_e=float(quantiles.log_evidence(*found, level)),
-        log_above=float(quantiles.log_evidence_above(*found, level)),
-        log_below=float(quantiles.log_evidence_above(*found, level, sign=-1)),
-        size=float(found[2]),
+        log_e=float(quantiles.log_evidence(found, level)),
+        log_above=float(quantiles.log_evidence_above(found, level)),
+        log_below=float(quantiles.log_evidence_above(found, level, sign=-1)),
+        size=float(found.size[0]),
     )
 
 

@@ -1,17 +1,18 @@
 """Two arms' quantiles compared, valid at every look, from histograms such as a sketch's bins. Pure.
 
-`analysis.py` asks it for the P95 of provisioning times; simulations ask it for thousands of experiments at
+`contrasts.py` asks it for the P95 of provisioning times; simulations ask it for thousands of experiments at
 once. It needs no density and no large moments, only how many operations of each arm lie below each bound.
 
 If both arms have the quantile x, the shares of their operations below x are that of the quantile in both,
-with a known variance (Howard and Ramdas, Sequential estimation of quantiles with applications to A/B testing
-and best-arm identification, 2022, who compare arms by evidence at every common x and take the least). Which x
-it is is unknown. So a tenth of the level is spent on an always-valid confidence sequence for it, from both
-arms together (Berger and Boos, P values maximized over a confidence set for the nuisance parameter, 1994),
-and the least evidence within is what counts against "no difference".
+with a known variance. Evidence against that is the product of two numbers: for the difference of the two
+shares, and for that of both arms together from the quantile's share. Which x it is is unknown, so what counts
+against "no difference" is the least evidence of all x (Howard and Ramdas, Sequential estimation of quantiles
+with applications to A/B testing and best-arm identification, Bernoulli 2022, section 6, whose two numbers are
+those of the arms).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,8 @@ import numpy as np
 from controlplane.experiments import msprt
 from controlplane.experiments.msprt import Floats
 
-SPENT = 0.1
-"""The share of a level that is spent on where the common quantile may lie."""
+WHERE_TUNING = 30_000.0
+"""For the share of both arms together; that it tells one x from another early on is not needed."""
 
 BEYOND_MIN = 10
 """Operations that must lie beyond the quantile in each arm, if it is where it is thought to be."""
@@ -34,62 +35,78 @@ class Below:
     total: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores at each bound, which are the last axis.
+
+    Attributes:
+        apart: Of treated less control: positive where the treated arm has more below, so a smaller quantile.
+        where: Of both together less the quantile's share.
+        size: Independent operations that the scores rest on.
+    """
+
+    apart: Floats
+    where: Floats
+    size: Floats
+
+
 def enough(control: Below, treated: Below, share: float) -> Floats:
     """Answer whether there are enough operations for the approximation by the normal distribution."""
-    least = np.minimum(control.total, treated.total) * min(share, 1 - share)
-    return np.asarray(least >= BEYOND_MIN, dtype=np.float64)
+    return np.asarray(np.minimum(control.total, treated.total) * min(share, 1 - share) >= BEYOND_MIN)
 
 
-def scores(
-    control: Below, treated: Below, share: float, level: float, alike: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Answer the least and the largest score within where the common quantile may lie, and the size.
-
-    A positive score says that the treated arm has more below, so that its quantile is smaller.
+def scores(control: Below, treated: Below, share: float, alike: Floats) -> Scores:
+    """Answer the scores at each bound.
 
     Args:
         control: The control's operations.
-        treated: Those of the treated arm, below the same bounds; to ask whether its quantile is so many
-            times the control's, below bounds that are so many times larger.
+        treated: Those of the treated arm, below the same bounds, or below bounds that are as much larger as the
+            quantile is thought to be.
         share: Which quantile, such as .95.
-        level: Of the test.
         alike: How many times larger variances are since operations of one unit are alike.
     """
     first, second = np.maximum(control.total, 1)[..., None], np.maximum(treated.total, 1)[..., None]
-    both, more = first + second, np.asarray(alike)[..., None]
-    size = 4 / (1 / first + 1 / second) / more
-    spread = np.sqrt(share * (1 - share) * more)
-    pooled = (control.counts + treated.counts) / both - share
-    reach = msprt.boundary(both / more, SPENT * level) * spread / np.sqrt(both)
-    # Each bound counts whose neighbour may be the quantile: it may lie between the two.
-    possible = _with_neighbours(np.abs(pooled) <= reach, pooled)
-    score = (treated.counts / second - control.counts / first) / (spread * np.sqrt(1 / first + 1 / second))
-    least = np.where(possible, score, np.inf).min(axis=-1)
-    most = np.where(possible, score, -np.inf).max(axis=-1)
-    return least, most, size[..., 0]
+    both, spread = first + second, np.sqrt(share * (1 - share) * np.asarray(alike)[..., None])
+    apart = treated.counts / second - control.counts / first
+    where = (control.counts + treated.counts) / both - share
+    return Scores(
+        apart / (spread * np.sqrt(1 / first + 1 / second)),
+        where / (spread / np.sqrt(both)),
+        4 / (1 / first + 1 / second) / np.asarray(alike)[..., None],
+    )
 
 
-def _with_neighbours(possible: Floats, pooled: Floats) -> Floats:
-    """Widen to the bounds beside, and to those on either side of the share itself."""
-    crossing = np.zeros_like(possible)
-    crossing[..., 1:] = (pooled[..., :-1] < 0) & (pooled[..., 1:] >= 0)
-    wide = possible | crossing
-    answer = wide.copy()
-    answer[..., 1:] |= wide[..., :-1]
-    answer[..., :-1] |= wide[..., 1:]
-    return answer
+def log_evidence(found: Scores, level: float) -> Floats:
+    """Answer the logarithm of the evidence that quantiles differ."""
+    none = msprt.log_evidence(np.zeros_like(found.size), found.size, level)
+    turns = np.signbit(found.apart[..., 1:]) != np.signbit(found.apart[..., :-1])
+    return _least(
+        found, msprt.log_evidence(found.apart, found.size, level), np.where(turns, none, np.inf), level
+    )
 
 
-def log_evidence(least: Floats, most: Floats, size: Floats, level: float) -> Floats:
-    """Answer the logarithm of the evidence that quantiles differ, of what `scores` answered."""
-    score = np.where(least > 0, least, np.where(most < 0, -most, 0.0))
-    return msprt.log_evidence(score, size, level * (1 - SPENT)) + math.log1p(-SPENT)
-
-
-def log_evidence_above(least: Floats, most: Floats, size: Floats, level: float, sign: int = 1) -> Floats:
+def log_evidence_above(found: Scores, level: float, sign: int = 1) -> Floats:
     """Answer the logarithm of the evidence that the treated quantile is larger; smaller, with sign -1."""
-    score = -most if sign > 0 else least
-    return msprt.log_evidence_above(score, size, level * (1 - SPENT)) + math.log1p(-SPENT)
+    apart = msprt.log_evidence_above(-sign * found.apart, found.size, level)
+    return _least(found, apart, np.full_like(apart[..., 1:], np.inf), level)
+
+
+def _least(found: Scores, apart: Floats, between: Floats, level: float) -> Floats:
+    """The least evidence of all bounds and of what lies between them.
+
+    Args:
+        found: The scores.
+        apart: The evidence of the difference, at each bound.
+        between: The same between bounds where it may be less than at both; infinite elsewhere.
+        level: Of the test.
+    """
+    where = msprt.log_evidence(found.where, found.size, level, WHERE_TUNING)
+    lowest = msprt.log_evidence(np.zeros_like(found.size), found.size, level, WHERE_TUNING)
+    crosses = (found.where[..., :-1] < 0) & (found.where[..., 1:] >= 0)
+    across = np.where(crosses, np.minimum(apart[..., :-1], apart[..., 1:]) + lowest, np.inf)
+    turning = between + np.where(crosses, lowest, np.minimum(where[..., :-1], where[..., 1:]))
+    least = np.minimum((apart + where).min(axis=-1), across.min(axis=-1))
+    return np.asarray(np.minimum(least, turning.min(axis=-1)))
 
 
 def shifts(
@@ -107,13 +124,25 @@ def shifts(
         alike: As for `scores`.
         reach: Bins beyond which nothing is asked: the answer is at most so much.
     """
-    below_treated = np.cumsum(np.pad(treated, 2 * reach))
-    below_control = np.cumsum(np.pad(control, reach))
-    moved = np.lib.stride_tricks.sliding_window_view(below_treated, len(below_control))
-    below = np.broadcast_to(below_control, moved.shape)
-    totals = np.full(len(moved), control.sum()), np.full(len(moved), treated.sum())
-    found = scores(Below(below, totals[0]), Below(moved, totals[1]), share, level, np.asarray(alike))
-    kept = np.flatnonzero(log_evidence(*found, level) < -np.log(level))
-    if not len(kept):
-        return 0, 0
-    return max(int(kept[0]) - 1, 0) - reach, min(int(kept[-1]) + 1, 2 * reach) - reach
+    first, second = np.cumsum(np.pad(control, reach)), np.cumsum(np.pad(treated, 2 * reach))
+    below = Below(first, np.asarray(control.sum()))
+
+    def excluded(shift: int) -> bool:
+        start = min(max(shift, -reach), reach) + reach
+        moved = Below(second[start : start + len(first)], np.asarray(treated.sum()))
+        found = scores(below, moved, share, np.asarray(alike))
+        return float(log_evidence(found, level)) >= -math.log(level)
+
+    lies, moves_to = (int(np.searchsorted(each, share * each[-1])) for each in (first, second))
+    middle = min(max(moves_to - lies - reach, -reach), reach)
+    return _edge(middle, -reach, excluded), _edge(middle, reach, excluded)
+
+
+def _edge(inside: int, outside: int, excluded: Callable[[int], bool]) -> int:
+    """The first whole number from inside to outside that is excluded; the last one where none is."""
+    if not excluded(outside):
+        return outside
+    while abs(outside - inside) > 1:
+        middle = (inside + outside) // 2
+        inside, outside = (inside, middle) if excluded(middle) else (middle, outside)
+    return outside

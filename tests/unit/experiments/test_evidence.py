@@ -111,9 +111,9 @@ def test_quantiles_that_lie_apart_are_found_and_by_how_much() -> None:
     lower, upper = quantiles.shifts(control, treated, 0.95, 0.05, 1.0, 100)
     assert 0 < lower <= 15 <= upper < 40
     below = [quantiles.Below(np.cumsum(each), each.sum()) for each in (control, treated)]
-    found = quantiles.scores(below[0], below[1], 0.95, 0.05, np.asarray(1.0))
-    assert quantiles.log_evidence(*found, 0.05) > math.log(20)
-    assert quantiles.log_evidence_above(*found, 0.05) > quantiles.log_evidence_above(*found, 0.05, sign=-1)
+    found = quantiles.scores(below[0], below[1], 0.95, np.asarray(1.0))
+    assert quantiles.log_evidence(found, 0.05) > math.log(20)
+    assert quantiles.log_evidence_above(found, 0.05) > quantiles.log_evidence_above(found, 0.05, sign=-1)
 
 
 def test_quantiles_of_the_same_are_not_told_apart() -> None:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos import outage, standing
+from benchmarks.chaos import experiment, outage, standing
 from benchmarks.chaos.faulting import Faults
 from benchmarks.chaos.house import House, open_house
 from benchmarks.chaos.plan import Plan, make_plan
@@ -129,12 +129,13 @@ def main() -> int:
     parser.add_argument("--scale", choices=sorted(SCALES), default="full")
     parser.add_argument("--operations", type=int)
     parser.add_argument("--faults", type=int)
-    parser.add_argument("--scenario", choices=["chaos", "etcd-outage"], default="chaos")
+    parser.add_argument("--scenario", choices=["chaos", "etcd-outage", "experiment"], default="chaos")
     parser.add_argument("--output", choices=["table", "json"], default="table")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all data and logs")
     args = parser.parse_args()
-    operations, faults, instances = SCALES[args.scale]
-    plan = make_plan(
+    compares = args.scenario == "experiment"
+    operations, faults, instances = (experiment.SCALES if compares else SCALES)[args.scale]
+    plan = (experiment.make_plan if compares else make_plan)(
         args.seed,
         args.operations if args.operations is not None else operations,
         args.faults if args.faults is not None else faults,
@@ -142,6 +143,8 @@ def main() -> int:
     data = Path(tempfile.mkdtemp(prefix="enchain-chaos-"))
     if args.scenario == "chaos":
         found = asyncio.run(play(plan, data, instances))
+    elif compares:
+        found = asyncio.run(experiment.play(data, plan, instances, tell))
     else:
         found = asyncio.run(outage.play(data, *outage.SCALES[args.scale], tell))
     print(json.dumps(found, indent=2) if args.output == "json" else table(found))

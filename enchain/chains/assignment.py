@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from enchain.chains import cohort
 from enchain.chains.decision_names import LayerName
-from enchain.chains.errors import MalformedError
+from enchain.chains.errors import MalformedError, PreconditionError
 from enchain.chains.units import RESOURCE, Attributes, missing, unit_of
 from enchain.v1 import experiment_pb2
 
@@ -228,6 +228,7 @@ def assign(experiment: Experiment, key: str, attributes: Attributes | None = Non
 
     Raises:
         MalformedError: The experiment does not fit together.
+        PreconditionError: Attributes are given, and there is no CEL runtime to ask about them.
     """
     return Assigner(experiment).of_unit(key, attributes)
 
@@ -303,9 +304,20 @@ def _owners(places: Sequence[Place]) -> bytes:
 def _eligible(source: str) -> Callable[[Attributes], tuple[bool, str]] | None:
     if not source:
         return None
-    from enchain.chains.eligibility import compiled  # noqa: PLC0415 - the CEL runtime, only where it is needed
+    try:
+        from enchain.chains import eligibility  # noqa: PLC0415 - the CEL runtime, only where it is needed
+    except ImportError:
+        return _unreadable
+    return eligibility.compiled(source)
 
-    return compiled(source)
+
+def _unreadable(_: Attributes) -> tuple[bool, str]:
+    """Stands for every condition in a plain install, which has no CEL."""
+    raise PreconditionError(
+        "whether a request is eligible cannot be told here: there is no CEL runtime",
+        reason="CEL_MISSING",
+        remedy="Install enchain[router], or ask the control plane or a router.",
+    )
 
 
 def _malformed(experiment: Experiment, told: str, reason: str) -> MalformedError:

@@ -85,11 +85,11 @@ def routed_to(chain: chain_pb2.Chain, assignment: Assignment | None = None) -> R
     )
 
 
-def provision_of(chain: chain_pb2.Chain) -> Run:
+def provision_of(chain: chain_pb2.Chain, assignment: Assignment | None = None) -> Run:
     """A run that provisions."""
     admission = records.provision(
         asked(),
-        routed=routed_to(chain),
+        routed=routed_to(chain, assignment),
         workload="workloads/site",
         resource_id="one",
         resource_uid="01KBBBBBBBBBBBBBBBBBBBBBBB",

@@ -4,11 +4,19 @@ import pytest
 
 from enchain.chains import assignment
 from enchain.chains.assignment import Reason
+from enchain.chains.eligibility import check_eligibility
 from enchain.chains.errors import MalformedError
+from enchain.chains.expressions import ExpressionError
 from enchain.chains.units import Attributes
-from enchain.chains.values import Json, to_value_map
+from enchain.chains.values import Json, SecretRef, to_value_map
 from enchain.v1 import experiment_pb2
 from tests.harness.stored_experiments import experiment
+
+INPUTS: dict[str, Json] = {
+    "type": "object",
+    "properties": {"size": {"type": "string"}, "count": {"type": "integer"}},
+    "additionalProperties": False,
+}
 
 
 @pytest.mark.parametrize(
@@ -104,6 +112,48 @@ def test_what_does_not_fit_together_is_not_guessed_at(fault: str) -> None:
 
     with pytest.raises(MalformedError):
         assignment.assign(wrong, "one")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "tenant == 'acme' && 'qa' in groups",
+        "inputs.size == 'large' || !has(inputs.count)",
+        "inputs.count > 3",
+    ],
+)
+def test_a_condition_that_fits_the_types_is_saved(source: str) -> None:
+    check_eligibility(source, INPUTS)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("inputs.shape == 'round'", "UNKNOWN_FIELD"),
+        ("steps.build.outputs.url == 'x'", "UNKNOWN_VARIABLE"),
+        ("region", "TYPE_MISMATCH"),
+        ("inputs.count", "TYPE_MISMATCH"),
+        ("inputs.count == 'three'", "EXPRESSION_INVALID"),
+        ("region ==", "EXPRESSION_INVALID"),
+    ],
+)
+def test_a_condition_that_does_not_is_refused_when_saved(source: str, reason: str) -> None:
+    with pytest.raises(ExpressionError) as refused:
+        check_eligibility(source, INPUTS)
+
+    assert refused.value.reason == reason
+
+
+def test_a_condition_may_read_all_inputs_and_sees_no_secret() -> None:
+    inputs = to_value_map({"size": "large", "count": 3, "password": SecretRef("env:PASSWORD")})
+    asked = Attributes("one", groups=["qa"], inputs=inputs)
+
+    counting = assignment.Assigner(experiment(eligibility="size(inputs) == 2 && 'qa' in groups"))
+    peeking = assignment.Assigner(experiment(eligibility="has(inputs.password)"))
+
+    assert counting.of_request(asked).reason is Reason.ENROLLED
+    assert peeking.of_request(asked).reason is Reason.NOT_ELIGIBLE
 
 
 def test_the_newest_phase_is_in_force() -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from dataplane.routing import budgets, events
 from dataplane.routing.leaving import outbox_of
 from dataplane.routing.runs import Operation
+from enchain.chains.assignment import Assignment, Place, Reason
 from enchain.v1 import diagnostic_pb2
 from tests.harness.pipelines import NOW, answer, chain_of, chosen, play, provision_of
 
@@ -123,3 +124,35 @@ def test_whatever_is_left_out_a_step_never_loses_the_others_of_its_call() -> Non
 
     assert 0 < len(left) < 16
     assert all(len(step.steps) == 2 for step in left)
+
+
+def test_it_says_who_asked_and_what_the_experiment_said() -> None:
+    experiment = "workloads/site/experiments/x"
+    place = Place("b", "workloads/site/chains/default@abc", 0, 10)
+    run = provision_of(chain_of(), Assignment(experiment, 3, Reason.FORCED, "k", 7, place))
+    run, _ = play(run, events.Admitted(), chosen(0), answer(0), chosen(1), answer(1))
+
+    entry = outbox_of(run.operation)
+
+    assert (entry.experiment, entry.experiment_phase, entry.experiment_forced) == (experiment, 3, True)
+    assert (entry.arm, entry.bucket, entry.routing_key, entry.requester) == ("b", 7, "k", "anonymous")
+    assert not entry.compensated
+
+
+def test_it_says_that_steps_were_destroyed_again() -> None:
+    run, _ = play(provision_of(chain_of()), events.Admitted(), chosen(0), answer(0), chosen(1))
+    run, _ = play(run, answer(1, CLEAN), chosen(0), answer(0))
+
+    entry = outbox_of(run.operation)
+
+    assert (run.operation.state, entry.compensated) == (Operation.STATE_FAILED, True)
+
+
+def test_what_fails_before_its_first_step_is_told_with_its_arm() -> None:
+    place = Place("b", "workloads/site/chains/default@abc", 0, 10)
+    assigned = Assignment("workloads/site/experiments/x", 1, Reason.ENROLLED, "k", 7, place)
+    run, _ = play(provision_of(chain_of(), assigned), events.Admitted(), chosen(0), answer(0, CLEAN))
+
+    entry = outbox_of(run.operation)
+
+    assert (run.operation.state, entry.arm, entry.compensated) == (Operation.STATE_FAILED, "b", False)

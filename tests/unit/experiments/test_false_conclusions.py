@@ -3,10 +3,19 @@
 `python -m benchmarks.experiments` is the whole of it.
 """
 
+from datetime import UTC, datetime
+
+import numpy as np
 import pytest
 
+from benchmarks.experiments import judges
+from benchmarks.experiments.sums import ArmSums
 from benchmarks.experiments.tables import LEVEL, judged
-from benchmarks.experiments.worlds import World
+from benchmarks.experiments.worlds import Runs, World
+from controlplane.experiments.analysis import analyse
+from controlplane.experiments.sums import sums_of
+from controlplane.profiles.sketch import Sketch
+from enchain.v1.experiment_pb2 import ArmStatistics, Experiment, ExperimentMetric
 
 RUNS, LOOKS, OPERATIONS = 300, 40, 8000
 
@@ -40,3 +49,37 @@ def test_arms_that_differ_are_told_apart_in_time(world: World, share: float, med
     found = judged(world, RUNS, LOOKS, 2)["here"]
     assert found.share >= share
     assert found.median <= median
+
+
+@pytest.mark.parametrize(
+    ("world", "metric"),
+    [
+        (World("failures", "share", "bernoulli", 0.03, effect=0.03), "compensation"),
+        (World("common share", "share", "bernoulli", 0.3, effect=0.05), "compensation"),
+        (World("cost", "mean", "gamma", effect=0.1, weight=0.2), "cost"),
+        (World("cost of tenants", "mean", "gamma", effect=0.3, tenants=200), "cost"),
+        (World("quantile", "p95", "lognormal", effect=0.3), "p95_time"),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_what_is_simulated_is_what_is_analysed(world: World, metric: str) -> None:
+    draw = Runs(world, 1, np.random.default_rng(8)).draw(3000)
+    arms = [ArmSums(1, world.tenants > 0, world.kind == "p95") for _ in range(2)]
+    kept = {}
+    for name, arm, mine in zip(("default", "other"), arms, (~draw.treated, draw.treated), strict=True):
+        arm.add(draw, mine)
+        values, clusters = draw.value[mine].tolist(), draw.cluster[mine].tolist()
+        sums, sketch = sums_of(zip(values, clusters, strict=True)), Sketch()
+        for value in values:
+            sketch.add(value)
+        kept[name] = ArmStatistics(phase=1, operations=len(values), times=sketch.message())
+        for each in ("time", "cost", "compensation"):
+            kept[name].metrics[each].CopyFrom(sums)
+    made = Experiment(unit="tenant" if world.tenants else "resource", goal=ExperimentMetric(metric=metric))
+    made.phases.add(number=1)
+    for name in kept:
+        made.arms.add(name=name, weight=50)
+    found = analyse(made, kept, {}, datetime(2026, 3, 1, tzinfo=UTC)).metrics[1]
+    simulated = np.exp(-judges.evidence(world.kind, arms[0], arms[1], LEVEL)[0])
+    assert found.p_value == pytest.approx(min(simulated, 1.0), rel=1e-3)
+    assert found.p_value < 1

@@ -243,7 +243,7 @@ def _facts(version: Version, known: Known, together: Collection[str]) -> recomme
     pool = known.pools.get(version, pool_pb2.Pool())
     ready = list(_ready(known.instances, version))
     own = workload_name(workload_id(known.workload.name))
-    capacity = min((instance.capacity for instance in ready), default=1)
+    capacity = min((instance.capacity for instance in ready), default=_at_once(known, version))
     others = sum(share for name, share in pool.demands.items() if name != own and name not in together)
     return recommendation_pb2.EngineFacts(
         engine=name,
@@ -267,6 +267,19 @@ def _facts(version: Version, known: Known, together: Collection[str]) -> recomme
         ),
         other_load=[round(others * max(1, capacity), 6)] if others else [],
         floor=int(version in known.needed),
+    )
+
+
+def _at_once(known: Known, version: Version) -> int:
+    """Answer how many steps an instance was seen to run at once: what is known of it while none is there."""
+    return max(
+        (
+            point.in_flight
+            for profile in known.profiles
+            if (profile.engine, profile.version) == version
+            for point in profile.provision.concurrency
+        ),
+        default=1,
     )
 
 

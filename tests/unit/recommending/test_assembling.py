@@ -1,5 +1,6 @@
 """What a plan rests on, put together from what is known."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -101,6 +102,22 @@ def test_what_was_measured_becomes_the_calls_facts() -> None:
     assert (call.samples, call.mean_seconds, call.p95_seconds) == (21.5, 2.5, 6.0)
     assert (call.success, call.attempts) == (0.97, 1.0)
     assert inputs.engines[0].cold_start_p95_seconds == 11
+
+
+def test_an_engine_without_instances_runs_as_many_steps_at_once_as_one_was_seen_to() -> None:
+    profile = profile_pb2.PerformanceProfile(steps=["configure", "serve"], engine="ansible", version="2")
+    profile.provision.concurrency.add(in_flight=1)
+    profile.provision.concurrency.add(in_flight=12)
+    other = profile_pb2.PerformanceProfile(steps=["configure", "serve"], engine="ansible", version="1")
+    other.provision.concurrency.add(in_flight=40)
+    ready = engine_pb2.EngineInstance(
+        engine="ansible", version="2", capacity=16, state=engine_pb2.EngineInstance.STATE_READY
+    )
+    gone = Known(workload(), [chain()], profiles=[profile, other])
+
+    assert assemble(gone, NOW).engines[0].capacity == 12
+    assert assemble(replace(gone, instances=[ready]), NOW).engines[0].capacity == 16
+    assert assemble(Known(workload(), [chain()]), NOW).engines[0].capacity == 1
 
 
 def test_what_was_never_measured_stays_unknown() -> None:

@@ -27,8 +27,7 @@ _FINDINGS = {
     Metric.FINDING_TOO_FEW: "too few",
 }
 _ROLES = {Metric.ROLE_GOAL: "goal", Metric.ROLE_METRIC: "metric", Metric.ROLE_GUARDRAIL: "guardrail"}
-_VERDICTS = {
-    Analysis.VERDICT_CONTINUE: "go on",
+_VERDICTS = {  # but "go on", which the advice says by itself
     Analysis.VERDICT_BETTER: "better",
     Analysis.VERDICT_EQUAL: "equal",
     Analysis.VERDICT_HARMFUL: "harmful",

@@ -56,6 +56,10 @@ def test_each_arm_and_metric_has_a_row_and_only_arms_beside_the_control_are_comp
 def test_it_says_of_what_and_what_to_do() -> None:
     assert words.title(analysis()) == "site/faster, phase 2, at 2027-01-15 08:00:00Z"
     assert words.conclusion(analysis()) == "better (quick): Promote quick: it takes 12 % less time."
+    undecided = experiment_pb2.ExperimentAnalysis(
+        verdict=experiment_pb2.ExperimentAnalysis.VERDICT_CONTINUE, advice="Go on: too little has ended."
+    )
+    assert words.conclusion(undecided) == "Go on: too little has ended."
 
 
 def test_shares_are_told_and_an_alarm_cannot_be_overlooked() -> None:

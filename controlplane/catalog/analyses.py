@@ -4,18 +4,23 @@
 same. It never writes: looks are the loop's.
 """
 
+from collections.abc import Mapping
+
 from controlplane.catalog.documents import read
 from controlplane.catalog.experiment_statistics import ExperimentStatistics
 from controlplane.experiments.analysis import analyse
-from enchain.chains.decision_names import ExperimentName
+from controlplane.experiments.predictions import Prediction, checks, predicted
+from enchain.chains.decision_names import ExperimentName, RecommendationName
 from enchain.chains.errors import NotFoundError
 from enchain.process.clock import Clock
 from enchain.state import keys
 from enchain.state.store import Store
-from enchain.v1 import experiment_pb2
+from enchain.v1 import experiment_pb2, recommendation_pb2
 
 Analysis = experiment_pb2.ExperimentAnalysis
 Experiment = experiment_pb2.Experiment
+Recommendation = recommendation_pb2.Recommendation
+PlanningInputs = recommendation_pb2.PlanningInputs
 
 
 class AnalysisCatalog:
@@ -67,7 +72,25 @@ class AnalysisCatalog:
         measured = await self._statistics.measured(asked)
         analysis = analyse(asked, measured.arms, measured.before, self._clock.now())
         analysis.warnings.extend(measured.warnings)
+        said = await self._predicted(experiment.recommendation)
+        analysis.predictions.extend(checks(asked, measured.arms, said))
         return analysis
+
+    async def _predicted(self, recommendation: str) -> Mapping[str, Prediction]:
+        """Read what a recommendation said; nothing where there is none, or none any more."""
+        if not recommendation:
+            return {}
+        name = RecommendationName.parse(recommendation)
+        documents = (
+            await read(self._store, Recommendation, keys.recommendation(name.workload, name.recommendation)),
+            await read(
+                self._store, PlanningInputs, keys.recommendation_inputs(name.workload, name.recommendation)
+            ),
+        )
+        if documents[0] is None:
+            return {}
+        inputs = PlanningInputs() if documents[1] is None else documents[1].message
+        return predicted(documents[0].message, inputs)
 
 
 def as_of(experiment: Experiment, phase: int) -> Experiment:

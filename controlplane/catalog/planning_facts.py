@@ -19,6 +19,7 @@ from controlplane.catalog.removal import not_found
 from controlplane.catalog.revisions import newest, parse_chain, revisions
 from controlplane.catalog.switches import SwitchLog
 from controlplane.demand.request_rate import RequestRateReader, Statistics
+from controlplane.experiments.predictions import doubted, doubts
 from controlplane.planning.assembling import Known, Version
 from controlplane.planning.recent import reactive_rate
 from controlplane.switching.exploring import explores
@@ -34,6 +35,7 @@ from enchain.state.store import Store
 from enchain.v1 import (
     chain_pb2,
     engine_pb2,
+    experiment_pb2,
     forecast_pb2,
     operation_pb2,
     pool_pb2,
@@ -113,12 +115,14 @@ async def known_of(
         raise not_found(workload)
     document.message.name = workload_name(workload)
     route = await read(store, chain_pb2.Route, keys.route(workload))
+    chains = await _chains(store, workload, None if route is None else route.message)
+    worth = doubts(await _experiments(store, workload), now)
     return Known(
         workload=document.message,
-        chains=await _chains(store, workload, None if route is None else route.message),
+        chains=chains,
         route=None if route is None else route.message,
         switch_time=await _switch_time(store, None if route is None else route.message),
-        profiles=await profiles.of_workload(workload),
+        profiles=doubted(await profiles.of_workload(workload), chains, worth),
         engines=shared.engines,
         instances=shared.instances,
         pools=shared.pools,
@@ -141,6 +145,12 @@ async def recommendations(store: Store, workload: str) -> Sequence[Recommendatio
     items = [item async for item in scan(store, keys.recommendations_of(workload))]
     found = readable(Recommendation, sorted(items, key=lambda item: -item.create_revision))
     return [document.message for document in found]
+
+
+async def _experiments(store: Store, workload: str) -> Sequence[experiment_pb2.Experiment]:
+    """Read a workload's experiments: those that are concluded say which predictions did not hold."""
+    items = [item async for item in scan(store, keys.experiments_of(workload))]
+    return [document.message for document in readable(experiment_pb2.Experiment, items)]
 
 
 async def _chains(store: Store, workload: str, route: chain_pb2.Route | None) -> list[chain_pb2.Chain]:

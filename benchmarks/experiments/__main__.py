@@ -1,8 +1,8 @@
 """What conclusions from experiments are worth: false ones, power, and time to decision, by simulation.
 
 Run as `python -m benchmarks.experiments [--runs 2000] [--looks 200] [--only TABLE]`. Tables: `false`,
-`power`, `ratio`, `guardrail`, `cuped`, `coverage`. Seeds are fixed. A missed
-goal is printed, and is no failure.
+`power`, `ratio`, `guardrail`, `cuped`, `coverage`, `speed`. Seeds are fixed. A missed goal is printed, and is
+no failure.
 """
 
 import argparse
@@ -17,6 +17,7 @@ TABLES: dict[str, Callable[[int, int], None]] = {
     "guardrail": tables.guardrail,
     "cuped": tables.pre_period,
     "coverage": tables.coverage,
+    "speed": tables.speed,
 }
 
 

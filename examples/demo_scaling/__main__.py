@@ -30,7 +30,7 @@ from examples.demo_scaling.traces import Replay, replays
 STEPS = 240
 """Values of each trace that are replayed: twenty hours."""
 
-MEAN_RATE = 1.3
+MEAN_RATE = 1.8
 """Requests a second, of each policy, at the mean of what came before the replay."""
 
 PLANNING_SECONDS = 0.5

@@ -1,6 +1,7 @@
-"""An engine whose steps take a known time: `python engine.py --kind NAME --work SECONDS --warm-up SECONDS`.
+"""An engine whose steps take a known time: `python engine.py --kind NAME --work SECONDS --boot SECONDS`.
 
-The demonstration has the control plane start it. It makes nothing, so that only waiting and working count.
+The demonstration has the control plane start it. It makes nothing: what counts is how long it takes to be
+there, as a machine does whose image must boot and load, and how long a request takes once it is.
 """
 
 import argparse
@@ -21,7 +22,7 @@ class TimedEngine(Engine):
     Args:
         name: The engine's id.
         work: Median of a step, in seconds.
-        warm_up: Seconds before the first step is taken.
+        boot: Seconds before it serves.
     """
 
     version = "1"
@@ -31,15 +32,15 @@ class TimedEngine(Engine):
     SPREAD = 0.2
     """Standard deviation of the duration's logarithm."""
 
-    def __init__(self, name: str, work: float, warm_up: float) -> None:
+    def __init__(self, name: str, work: float, boot: float) -> None:
         self.name = name
         self._work = work
-        self._warm_up = warm_up
+        self._boot = boot
 
     async def start(self, host: Host) -> None:
-        """Warm up, as engines do that load plugins."""
+        """Boot, as a machine does: only what comes after is seen by the control plane."""
         await super().start(host)
-        await asyncio.sleep(self._warm_up)
+        await asyncio.sleep(self._boot)
 
     async def apply(self, step: Step) -> Mapping[str, Json]:
         """Take the step's time."""
@@ -57,10 +58,10 @@ def main() -> int:
     """Serve it until told to stop."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--kind", required=True, help="the engine's id")
-    parser.add_argument("--work", type=float, default=0.7, help="median seconds of a step")
-    parser.add_argument("--warm-up", type=float, default=2.0, help="seconds before it takes work")
+    parser.add_argument("--work", type=float, default=2.5, help="median seconds of a step")
+    parser.add_argument("--boot", type=float, default=8.0, help="seconds before it serves")
     asked, _ = parser.parse_known_args()
-    return serve.main(TimedEngine(asked.kind, asked.work, asked.warm_up), parents=[parser])
+    return serve.main(TimedEngine(asked.kind, asked.work, asked.boot), parents=[parser])
 
 
 if __name__ == "__main__":

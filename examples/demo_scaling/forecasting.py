@@ -18,7 +18,8 @@ from controlplane.forecast.track import Track
 from controlplane.forecast.worker.members import Asker
 from examples.demo_scaling.traces import STEP_SECONDS
 
-HORIZON = 48
+HORIZON = 96
+"""Steps ahead: eight hours, so that what a change of chain costs is set against what it saves."""
 
 LEARNED_FROM = 16
 """Forecasts of the past that the combination begins with."""

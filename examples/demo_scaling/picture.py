@@ -41,7 +41,7 @@ def _draw(axes: "Axes", outcome: Outcome) -> None:
     for policy in POLICIES:
         axes.step(
             looked,
-            outcome.watched.ready[policy],
+            outcome.watched.places(policy),
             where="post",
             color=COLOURS[policy],
             linewidth=1.6,
@@ -53,7 +53,7 @@ def _draw(axes: "Axes", outcome: Outcome) -> None:
         axes.axvline(at, color=COLOURS["enchain"], linestyle=(0, (2, 2)), linewidth=1)
     _draw_misses(axes, outcome)
     axes.set_title(outcome.replay.name, loc="left", color=INK, fontweight="bold")
-    axes.set_ylabel("instances, or work in flight")
+    axes.set_ylabel("requests at once")
     axes.set_xlabel("hours of the trace")
     axes.set_ylim(bottom=-1.6)
     axes.margins(x=0)

@@ -24,14 +24,14 @@ from enchain.v1 import chain_pb2, forecast_pb2, recommendation_pb2
 from examples.demo_scaling import forecasting, hindsight
 from examples.demo_scaling.ahead import needed_at, taken_at
 from examples.demo_scaling.requests import Request, Sender, arrivals
+from examples.demo_scaling.setting_out import set_out
 from examples.demo_scaling.stage import (
+    BOOT_SECONDS,
     INSTANCES_MAX,
     POLICIES,
-    WARM_UP_SECONDS,
     Stage,
     keep,
     plan_by,
-    switch,
 )
 from examples.demo_scaling.traces import Replay
 from examples.demo_scaling.watching import Watched
@@ -41,11 +41,8 @@ HOUR = 3600.0
 EVERY = 2
 """Steps between two forecasts: ten minutes of the trace."""
 
-LEAD_SECONDS = WARM_UP_SECONDS + 1.5
+LEAD_SECONDS = BOOT_SECONDS + 1.5
 """What instances take to start, as reactive scaling's headroom is chosen for."""
-
-SETTLE_SECONDS = 6.0
-"""Before a replay, so that every policy has the instances that it wants."""
 
 
 @dataclass(slots=True)
@@ -85,7 +82,15 @@ async def replay(
     headroom = hindsight.best_headroom(trace.past, trace.coming, times, step=STEP, lead=LEAD_SECONDS)
     static = hindsight.instances([float(np.quantile(trace.past[-288:], 0.95))], 1.3)
     tell(f"  headroom of reactive scaling, in hindsight: {headroom}; static: {static} instances")
-    await _set_out(trace, client, headroom, static)
+    seen = trace.past[-hindsight.WINDOW :]
+    kept = hindsight.instances(seen.tolist(), headroom)
+    fan = await loop.run_in_executor(pool, forecasting.ask, trace.name, trace.coming[:0])
+
+    async def foretell() -> None:
+        await _tell(store, compressed(fan, time.time() - STEP, float(seen.max())))
+
+    planned_since = time.time()
+    await set_out(client, {"reactive": kept, "static": static}, foretell)
     began, wall = time.monotonic(), time.time()
     sender, watched = Sender(client), Watched()
     async with asyncio.TaskGroup() as tasks:
@@ -95,23 +100,12 @@ async def replay(
         tasks.create_task(_react(trace, client, headroom, began), name="reactive scaling")
         tasks.create_task(_watch(client, watched, began, len(trace.coming), tell), name="watching")
     await plan_by(client, Stage("enchain"), recommendation_pb2.PLANNING_MODE_FORECAST_ONLY)
-    switches = await _switches(client, wall)
+    switches = await _switches(client, planned_since)
     return Outcome(
         trace, sender.done, watched, headroom, static,
-        switches, wall, await _recommendations(client, wall),
+        switches, wall, await _recommendations(client, planned_since),
         [await _needed(store, trace, switch, wall) for switch in switches],
     )  # fmt: skip
-
-
-async def _set_out(trace: Replay, client: Client, headroom: float, static: int) -> None:
-    """Give every policy what it would have had before the replay."""
-    await plan_by(client, Stage("enchain"), recommendation_pb2.PLANNING_MODE_FORECAST_ONLY)
-    await switch(client, Stage("enchain"), "default", "the replay begins")
-    seen = trace.past[-hindsight.WINDOW :].tolist()
-    await keep(client, Stage("reactive"), hindsight.instances(seen, headroom), "reactive scaling")
-    await keep(client, Stage("static"), static, "static")
-    await asyncio.sleep(SETTLE_SECONDS)
-    await plan_by(client, Stage("enchain"), recommendation_pb2.PLANNING_MODE_AUTO)
 
 
 async def _forecast(
@@ -126,7 +120,11 @@ async def _forecast(
         seen = np.concatenate([trace.past[-hindsight.WINDOW :], trace.coming[:step]])
         origin = time.time() - (time.monotonic() - began) + (step - 1) * STEP
         message = compressed(fan, origin, float(seen[-hindsight.WINDOW :].max()))
-        await put(store, [Put(keys.forecast(Stage("enchain").workload, "requests-5m"), encode(message))])
+        await _tell(store, message)
+
+
+async def _tell(store: Store, forecast: forecast_pb2.Forecast) -> None:
+    await put(store, [Put(keys.forecast(Stage("enchain").workload, "requests-5m"), encode(forecast))])
 
 
 def compressed(fan: FloatArray, origin: float, recent_max: float) -> forecast_pb2.Forecast:
@@ -177,14 +175,18 @@ async def _switches(client: Client, since: float) -> list[chain_pb2.ChainSwitch]
     answer = await client.chains.ListChainSwitches(
         chain_pb2.ListChainSwitchesRequest(parent=f"workloads/{Stage('enchain').workload}")
     )
-    return [each for each in reversed(answer.chain_switches) if each.create_time.seconds >= since]
+    return [
+        each for each in reversed(answer.chain_switches) if each.create_time.ToMilliseconds() >= 1e3 * since
+    ]
 
 
 async def _recommendations(client: Client, since: float) -> list[recommendation_pb2.Recommendation]:
     answer = await client.recommendations.ListRecommendations(
         recommendation_pb2.ListRecommendationsRequest(parent=f"workloads/{Stage('enchain').workload}")
     )
-    return [each for each in reversed(answer.recommendations) if each.create_time.seconds >= since]
+    return [
+        each for each in reversed(answer.recommendations) if each.create_time.ToMilliseconds() >= 1e3 * since
+    ]
 
 
 async def _needed(store: Store, trace: Replay, switch: chain_pb2.ChainSwitch, wall: float) -> int | None:

@@ -9,10 +9,9 @@ from rich.table import Table
 
 from enchain.v1 import chain_pb2, recommendation_pb2
 from examples.demo_scaling.replaying import STEP, Outcome
-from examples.demo_scaling.stage import CURRENCY, MISS_PRICE, POLICIES
+from examples.demo_scaling.stage import CURRENCY, ENCHAIN, LARGE, MISS_PRICE, POLICIES, REACTIVE
 from examples.demo_scaling.watching import short
 
-REACTIVE, ENCHAIN = "reactive", "enchain"
 WIDTH = 110
 
 
@@ -71,6 +70,7 @@ def _policy(outcome: Outcome, policy: str) -> dict[str, Any]:
         "metered": metered,
         "p95_seconds": round(float(np.quantile(took, 0.95)), 3),
         "instance_hours": round(outcome.watched.instance_hours(policy), 5),
+        "large_hours": round(outcome.watched.instance_hours(LARGE), 5) if policy == ENCHAIN else 0.0,
         "cost": round(outcome.watched.cost(policy, metered), 5),
     }
 
@@ -85,7 +85,8 @@ def _switch(outcome: Outcome, place: int) -> dict[str, Any]:
         "state": chain_pb2.ChainSwitch.State.Name(switch.state).removeprefix("STATE_").lower(),
         "step": step,
         "needed_from_step": needed,
-        "ahead": needed is not None and needed > step,
+        # What was decided before the replay began was ahead of nothing that it shows.
+        "ahead": step >= 0 and needed is not None and needed > step,
         "reason": switch.reason,
     }
 
@@ -109,6 +110,7 @@ def show(told: dict[str, Any]) -> None:
         "missed",
         "P95",
         "instance hours",
+        "large",
         "metered",
         "cost",
     ):
@@ -117,12 +119,12 @@ def show(told: dict[str, Any]) -> None:
         for policy, each in trace["policies"].items():
             table.add_row(
                 name, policy, str(each["requests"]), str(each["failed"]), str(each["missed"]),
-                f"{each['p95_seconds']:.2f} s", f"{each['instance_hours']:.4f}", str(each["metered"]),
-                f"{each['cost']:.4f}",
+                f"{each['p95_seconds']:.2f} s", f"{each['instance_hours']:.4f}", f"{each['large_hours']:.4f}",
+                str(each["metered"]), f"{each['cost']:.4f}",
             )  # fmt: skip
     for policy, each in told["totals"].items():
         counts = (str(each[key]) for key in ("requests", "failed", "missed"))
-        table.add_row("all", policy, *counts, "", "", "", f"{each['cost']:.4f}")
+        table.add_row("all", policy, *counts, "", "", "", "", f"{each['cost']:.4f}")
     console.print(table)
     for name, trace in told["traces"].items():
         for switch in trace["switches"]:

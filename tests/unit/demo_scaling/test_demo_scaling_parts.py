@@ -10,19 +10,48 @@ from examples.demo_scaling import hindsight
 from examples.demo_scaling.ahead import needed_at
 from examples.demo_scaling.replaying import STEP, compressed
 from examples.demo_scaling.requests import Request, arrivals
-from examples.demo_scaling.stage import INSTANCES_MAX, PROMISED_SECONDS, WORK_SECONDS
-from examples.demo_scaling.traces import SOURCES, replays
-from examples.demo_scaling.watching import Watched
+from examples.demo_scaling.stage import (
+    INSTANCES_MAX,
+    LARGE_AT_ONCE,
+    PRICE_HOUR,
+    PRICE_LARGE_HOUR,
+    PRICE_REQUEST,
+    PROMISED_SECONDS,
+    WORK_SECONDS,
+)
+from examples.demo_scaling.traces import SOURCES, replays, steepest
+from examples.demo_scaling.watching import KINDS, Watched
 
 
 def test_traces_come_from_the_package_cut_where_it_was_fixed_beforehand() -> None:
     found = replays(None, 240, 1.3)
 
     assert [each.name for each in found] == [source.name for source in SOURCES]
-    for each, source in zip(found, SOURCES, strict=True):
+    for each in found:
         assert len(each.coming) == 240
-        assert each.past.mean() == pytest.approx(1.3 * source.busy)
-        assert len(each.past) <= 14 * 288
+        assert each.past.mean() == pytest.approx(1.3)
+        assert 4 * 288 <= len(each.past) <= 14 * 288
+
+
+def test_the_steepest_climb_is_in_the_middle_of_what_is_replayed() -> None:
+    values = np.full(12 * 288, 10.0)
+    values[2000:2100] += np.linspace(0.0, 5.0, 100)  # a gentle climb, and down at once
+    values[2500:2560] += np.linspace(0.0, 20.0, 60)
+    values[3000:3060] -= 5.0
+
+    start = steepest(values, 240)
+
+    assert start + 120 == pytest.approx(2530, abs=30)
+
+
+def test_the_steepest_climb_leaves_room_for_history_and_for_the_replay() -> None:
+    values = np.full(8 * 288, 10.0)
+    values[:100] = 1.0
+    values[-20:] = 100.0
+
+    start = steepest(values, 240)
+
+    assert 4 * 288 <= start <= len(values) - 240
 
 
 def test_a_folder_without_the_traces_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -91,6 +120,18 @@ def test_instances_are_paid_from_look_to_look() -> None:
     watched.paid["static"] = [2, 4, 4]
 
     assert watched.instance_hours("static") == 3.0
+
+
+def test_large_machines_are_paid_by_whoever_has_them_and_count_as_the_places_that_they_have() -> None:
+    watched = Watched(times=[0.0, 3600.0])
+    for kind in KINDS:
+        watched.paid[kind] = [1, 1]
+        watched.ready[kind] = [1, 1]
+
+    assert watched.cost("static", 0) == pytest.approx(PRICE_HOUR)
+    assert watched.cost("enchain", 2) == pytest.approx(PRICE_HOUR + PRICE_LARGE_HOUR + 2 * PRICE_REQUEST)
+    assert watched.places("static") == [1, 1]
+    assert watched.places("enchain") == [1 + LARGE_AT_ONCE] * 2
 
 
 @pytest.mark.parametrize(

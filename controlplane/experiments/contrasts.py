@@ -5,7 +5,7 @@ quantiles.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,15 +69,17 @@ def of_means(control: Moments, treated: Moments, level: float, interval: float) 
 
 
 def of_shares(control: Moments, treated: Moments, level: float, interval: float) -> Contrast:
-    """Compare shares, in points; arguments as for means."""
-    if not control.count or not treated.count:
+    """Compare shares, in points; arguments as for means.
+
+    The test of rare shares holds for all, and is used for the first operations of each arm, so that an arm that
+    always fails is found at once. Of common shares it would see less.
+    """
+    if not control.count or not treated.count or _few_units(control, treated):
         return NOTHING
     number = float(control.count + treated.count)
     share = float(control.mean * control.count + treated.mean * treated.count) / number
-    if min(share, 1 - share) < rare.RARE:
-        return _rare(control, treated, level, interval, upside_down=share > rare.RARE)
-    if min(control.count, treated.count) < OPERATIONS_MIN or _few_units(control, treated):
-        return NOTHING
+    if min(share, 1 - share) < rare.RARE or min(control.count, treated.count) < OPERATIONS_MIN:
+        return _rare(control, treated, level, interval, upside_down=share > 1 / 2)
     return _normal(control, treated, level, confidence.points(control, treated, interval))
 
 
@@ -115,8 +117,20 @@ def alike(control: Moments, treated: Moments) -> float:
     return max(float(control.count + treated.count) / size, 1.0) if size > 0 else 1.0
 
 
+def _unsure(arm: Moments) -> Moments:
+    """Let a share of none or all vary as if half an operation were the other way.
+
+    Else two arms, one of which always fails and the other never, would seem to vary by nothing, and no
+    difference between them would be evidence.
+    """
+    number = np.maximum(arm.count, 1.0)
+    share = (arm.mean * number + 0.5) / (number + 1)
+    return replace(arm, variance=np.maximum(arm.variance, share * (1 - share) / number))
+
+
 def _few_units(control: Moments, treated: Moments) -> bool:
-    return bool(min(control.freedom, treated.freedom) < FREEDOM_MIN)
+    """Whether units come again and there are few of them."""
+    return any(each.freedom < min(FREEDOM_MIN, each.count - 1) for each in (control, treated))
 
 
 def _normal(

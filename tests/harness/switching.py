@@ -5,8 +5,8 @@ engines and control plane, and the leader's loops.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -44,6 +44,8 @@ Switch = chain_pb2.ChainSwitch
 ROUTE = "workloads/site/route"
 ARRIVAL_SECONDS = 0.05
 """Between two requests that arrive."""
+
+Leader = Callable[[Store], AbstractAsyncContextManager[None]]
 
 ENDS = {Switch.STATE_DONE, Switch.STATE_ROLLED_BACK}
 
@@ -159,8 +161,10 @@ class Board(Desk):
 
 
 @asynccontextmanager
-async def board(store: Store, folder: Path, routers: int = 2) -> AsyncIterator[Board]:
-    """Set it up, and take it down again."""
+async def board(
+    store: Store, folder: Path, routers: int = 2, leader: Leader | None = None
+) -> AsyncIterator[Board]:
+    """Set it up, and take it down again; `leader` runs the loops of a leader, of switches by default."""
     scopes = {
         engine: EngineScope(engine, f"{engine}-scope") for engine in ("terraform", "ansible", "process")
     }
@@ -178,7 +182,7 @@ async def board(store: Store, folder: Path, routers: int = 2) -> AsyncIterator[B
         ]
         stub = await stack.enter_async_context(chain_service(store, folder))
         made = Board(store, old, new, running, stub, scopes["terraform"], scopes["ansible"])
-        async with leading(store):
+        async with (leader or leading)(store):
             yield made
 
 

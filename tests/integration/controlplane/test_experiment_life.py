@@ -4,23 +4,29 @@ import asyncio
 
 import pytest
 
+from controlplane.catalog.audit import Caller
+from controlplane.catalog.changes import stamper
 from controlplane.catalog.pool_needs import Needs
-from enchain.chains.decision_names import PoolName
+from controlplane.catalog.promotions import Promotions
+from enchain.chains.decision_names import ExperimentName, PoolName
 from enchain.chains.errors import (
     AlreadyExistsError,
     PreconditionError,
 )
+from enchain.process.clock import SystemClock
 from enchain.state import keys
 from enchain.state.codec import decode
 from enchain.v1 import chain_pb2, experiment_pb2, presence_pb2
 from tests.harness.controlplane import Plane, refusal, schema
 from tests.harness.experiments import Experiment, Experiments, experiment, name
 from tests.harness.site import (
+    PARENT,
     ROUTE,
     create_chain,
     get_chain,
     routed_to,
     site_workload,
+    switch,
     update,
 )
 
@@ -176,6 +182,24 @@ async def test_concluding_with_promotion_begins_a_switch_to_the_winner(ab: Exper
     assert ended.conclusion.chain_switch
     assert not ended.conclusion.promotion_pending
     assert await routed_to(ab.plane) == started.arms[1].chain
+
+
+async def test_a_promotion_is_given_up_where_somebody_moved_the_route_since(ab: Experiments) -> None:
+    store = ab.plane.store
+    await ab.running()
+    await ab.plane.chains.PinRoute(chain_pb2.PinRouteRequest(name=ROUTE, reason="audit"))
+    await ab.conclude("via-files", promote=True)
+    await ab.plane.chains.UnpinRoute(chain_pb2.UnpinRouteRequest(name=ROUTE))
+    await create_chain(ab.plane, "third", {"serve": "files"})
+    moved = await switch(ab.plane, f"{PARENT}/chains/third")
+
+    promotions = Promotions(store, stamper(SystemClock()))
+    after = await promotions.begin(ExperimentName("site", "ab"), Caller("test"))
+
+    assert not after.conclusion.promotion_pending
+    assert moved.name in after.conclusion.promotion_fault
+    assert not after.conclusion.chain_switch
+    assert (await ab.route())[0].chain_switch == moved.name
 
 
 async def test_a_conclusion_says_why_its_switch_cannot_be_begun(ab: Experiments) -> None:

@@ -28,15 +28,15 @@ def compiled(source: str) -> Eligible:
     Raises:
         ExpressionError: It is no CEL, or reads what no request has.
     """
-    expressions.compile_condition(source, VARIABLES)
+    holds = expressions.condition(source, VARIABLES)
     texts, inputs = _read_by(source)
 
     def eligible(attributes: Attributes) -> tuple[bool, str]:
         try:
-            found = expressions.evaluate(source, _plain(attributes, texts, inputs), VARIABLES)
+            found = holds(_plain(attributes, texts, inputs))
         except ExpressionError as error:
             return False, error.message
-        return (True, "") if found is True else (False, f"{source.strip()} is not true of it")
+        return (True, "") if found else (False, f"{source.strip()} is not true of it")
 
     return eligible
 

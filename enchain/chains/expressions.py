@@ -7,7 +7,7 @@ randomness and no IO in CEL. The runtime bounds loops and nesting by itself.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -90,13 +90,17 @@ def evaluate(source: str, variables: Mapping[str, Json], names: tuple[str, ...] 
     Raises:
         ExpressionError: It has no result: a field is missing, types differ, or the result is no JSON value.
     """
+    return _as_json(_result(_program(source, names), source, dict(variables)).plain_value(), source)
+
+
+def _result(program: Any, source: str, variables: dict[str, Json]) -> Any:
     try:
-        result = _program(source, names).eval(data=dict(variables))
+        result = program.eval(data=variables)
     except RuntimeError as error:
         raise _refuse(source, str(error).split(" [")[0], "EXPRESSION_FAILED") from error
     if result.type() == cel.Type.ERROR:
         raise _refuse(source, _plain_words(str(result.value())), "EXPRESSION_FAILED")
-    return _as_json(result.plain_value(), source)
+    return result
 
 
 def _as_json(plain: Any, source: str) -> Json:
@@ -202,13 +206,18 @@ class Types:
         return _kinds_of_cel(found, source)
 
 
-def compile_condition(source: str, names: tuple[str, ...]) -> None:
-    """Compile a condition, so that a later `evaluate` finds it ready.
+def condition(source: str, names: tuple[str, ...]) -> Callable[[dict[str, Json]], bool]:
+    """Compile a condition once; the answer says whether it is true of plain values.
 
     Raises:
-        ExpressionError: It is no CEL, or reads what is not there.
+        ExpressionError: It is no CEL, or reads what is not there. The answer raises it, too: without a result.
     """
-    _program(source, names)
+    program = _program(source, names)
+
+    def holds(variables: dict[str, Json]) -> bool:
+        return _result(program, source, variables).plain_value() is True
+
+    return holds
 
 
 def check_condition(source: str, *, texts: Collection[str], lists: Collection[str], inputs: Schema) -> None:

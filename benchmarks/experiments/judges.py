@@ -27,12 +27,15 @@ def evidence(kind: str, control: ArmSums, treated: ArmSums, level: float) -> Flo
         return np.where(enough, quantiles.log_evidence(found, level), 0.0)
     if kind == "mean":
         first, second = confidence.borrowing(first, second), confidence.borrowing(second, first)
-    plain = np.where(_enough(first, second), confidence.log_evidence(first, second, level), 0.0)
+    plain = confidence.log_evidence(first, second, level)
+    least = np.minimum(first.count, second.count)
+    many, few = least >= contrasts.OPERATIONS_MIN, _few_units(first) | _few_units(second)
     if kind == "mean":
-        return plain
+        return np.where(many & ~few, plain, 0.0)
     events, coin = _events(first, second)
     pooled = (control.total + treated.total) / np.maximum(first.count + second.count, 1)
-    return np.where(pooled < rare.RARE, rare.log_evidence(*events, coin), plain)
+    coins = (np.minimum(pooled, 1 - pooled) < rare.RARE) | ~many
+    return np.where(few, 0.0, np.where(coins, rare.log_evidence(*events, coin), plain))
 
 
 def evidence_of_harm(control: ArmSums, treated: ArmSums) -> Floats:
@@ -57,9 +60,8 @@ def _operations(arm: ArmSums) -> Moments:
     return Moments(arm.count, mean, variance, number, number)
 
 
-def _enough(control: Moments, treated: Moments) -> Floats:
-    least = np.minimum(control.count, treated.count) >= contrasts.OPERATIONS_MIN
-    return np.asarray(least & (np.minimum(control.freedom, treated.freedom) >= contrasts.FREEDOM_MIN))
+def _few_units(arm: Moments) -> Floats:
+    return np.asarray(arm.freedom < np.minimum(contrasts.FREEDOM_MIN, arm.count - 1))
 
 
 def _alike(control: Moments, treated: Moments) -> Floats:

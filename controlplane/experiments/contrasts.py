@@ -71,8 +71,8 @@ def of_means(control: Moments, treated: Moments, level: float, interval: float) 
 def of_shares(control: Moments, treated: Moments, level: float, interval: float) -> Contrast:
     """Compare shares, in points; arguments as for means.
 
-    The test of rare shares holds for all, and is used for the first operations of each arm, so that an arm that
-    always fails is found at once. Of common shares it would see less.
+    The test of rare shares holds for all, and is used for the first operations of each arm, so that an arm
+    that always fails is found at once. Of common shares it would see less.
     """
     if not control.count or not treated.count or _few_units(control, treated):
         return NOTHING

@@ -60,8 +60,8 @@ def scores(control: Below, treated: Below, share: float, alike: Floats) -> Score
 
     Args:
         control: The control's operations.
-        treated: Those of the treated arm, below the same bounds, or below bounds that are as many times larger
-            as the quantile is thought to be.
+        treated: Those of the treated arm, below the same bounds, or below bounds that are as many times
+            larger as the quantile is thought to be.
         share: Which quantile, such as .95.
         alike: How many times larger variances are since operations of one unit are alike.
     """

@@ -235,3 +235,17 @@ def test_sums_that_were_spoilt_by_hand_break_nothing() -> None:
     arms["other"].metrics["cost"].sum = float("nan")
     arms["default"].metrics["success"].count = -3
     assert look(arms).verdict != ExperimentAnalysis.VERDICT_UNSPECIFIED
+
+
+def test_an_arm_that_always_fails_is_stopped_after_a_dozen() -> None:
+    analysis = look({"default": arm(0, 15), "other": arm(1, 15, failing=1.0)})
+    assert analysis.verdict == ExperimentAnalysis.VERDICT_HARMFUL
+    assert found(analysis, "other", "cost").finding == MetricAnalysis.FINDING_TOO_FEW
+
+
+def test_of_a_few_tenants_nothing_is_said() -> None:
+    arms = {"default": arm(0, 4000, tenants=8), "other": arm(1, 4000, failing=0.1, tenants=8)}
+    analysis = look(arms, unit="tenant")
+    assert {each.finding for each in analysis.metrics if each.arm == "other"} == {
+        MetricAnalysis.FINDING_TOO_FEW
+    }

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from enchain.chains.errors import EnchainError
 from enchain.client import Client
 from enchain.dev.cluster import Cluster
@@ -112,12 +114,11 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="enchain-demo-experiment-"))
     try:
         harm, helps, seconds = asyncio.run(play(folder, _tell))
-    except EnchainError as error:
+    except (EnchainError, TimeoutError, grpc.aio.AioRpcError) as error:
         _tell(f"not as promised: {error}\nData and logs: {folder}")
         return 1
-    finally:
-        if not asked.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    if not asked.keep:
+        shutil.rmtree(folder, ignore_errors=True)
     told = summary.document(harm, helps, seconds=seconds)
     asked.json.write_text(json.dumps(told, indent=2) + "\n")
     picture.draw(

@@ -99,11 +99,14 @@ async def _send_until_ended(scene: Scene, identifier: str, watched: Watched) -> 
         watched.follow(scene.client.experiments, scene.tell), name=f"following {identifier}"
     )
     try:
-        return await scene.sender.send_while(
+        requests = await scene.sender.send_while(
             identifier,
             lambda: not following.done() and time.monotonic() < until,
             most=MOST_REQUESTS,
         )
+        if following.done():
+            following.result()  # it may have failed
+        return requests
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

@@ -210,7 +210,7 @@ def condition(source: str, names: tuple[str, ...]) -> Callable[[dict[str, Json]]
     """Compile a condition once; the answer says whether it is true of plain values.
 
     Raises:
-        ExpressionError: It is no CEL, or reads what is not there. The answer raises it, too: without a result.
+        ExpressionError: It is no CEL, or reads what is not there; the answer raises it without a result.
     """
     program = _program(source, names)
 

@@ -89,6 +89,12 @@ SCALING_ARGS ?=
 demo-scaling: $(VENV)/.ready ## scaling ahead of real demand on real engines, in under 10 minutes (SCALING_ARGS="--data DIR")
 	$(VENV)/bin/python -m examples.demo_scaling $(SCALING_ARGS)
 
+EXPERIMENT_ARGS ?=
+
+.PHONY: demo-experiment
+demo-experiment: $(VENV)/.ready ## an A/B test that harms is stopped, one that helps is promoted, in under 5 minutes
+	$(VENV)/bin/python -m examples.demo_experiment $(EXPERIMENT_ARGS)
+
 CHAOS_SCALE ?= full
 CHAOS_SEED ?= 1
 CHAOS_SCENARIO ?= chaos

@@ -56,6 +56,7 @@ class AnalysisCatalog:
                 remedy="List the experiments: enchain experiments list.",
                 metadata={"name": str(name)},
             )
+        document.message.name = str(name)  # one put by hand may have left it out
         analysis = await self.of(document.message, phase)
         if looks:
             kept = (await self._statistics.looks(name)).looks

@@ -41,15 +41,15 @@ DraftsOf = Callable[[str], Sequence[Draft]]
 """Answers the drafts of a workload by name; at most `DRAFTS_MAX`."""
 
 
-def draft_of(experiment: experiment_pb2.Experiment) -> Draft | None:
-    """Answer what is needed of an experiment; None where it is no draft, or hashes otherwise."""
+def draft_of(name: str, experiment: experiment_pb2.Experiment) -> Draft | None:
+    """Answer what is needed of the experiment of that id; None where it is no draft, or hashes otherwise."""
     if experiment.state != experiment_pb2.Experiment.STATE_DRAFT or not experiment.phases:
         return None
     phase = experiment.phases[-1]
     if not phase.seed or phase.hash_version != HASH_VERSION:
         return None
     arms = ranges(experiment.arms, experiment.coverage or 100.0)
-    return Draft(experiment.name.rpartition("/")[2], experiment.unit, phase.seed, tuple(arms))
+    return Draft(name, experiment.unit, phase.seed, tuple(arms))
 
 
 def key_of(draft: Draft, entry: Entry) -> str:

@@ -56,16 +56,16 @@ class DraftsLoop:
         """Take a batch of changes in."""
         for event in batch.events:
             workload, _, experiment = event.item.key.removeprefix(keys.EXPERIMENTS).partition("/")
-            draft = _draft(event.item) if event.kind is EventKind.PUT else None
+            draft = _draft(experiment, event.item) if event.kind is EventKind.PUT else None
             if draft is not None:
                 self._drafts.setdefault(workload, {})[experiment] = draft
             elif self._drafts.get(workload, {}).pop(experiment, None) and not self._drafts[workload]:
                 del self._drafts[workload]
 
 
-def _draft(item: KeyValue) -> Draft | None:
+def _draft(experiment: str, item: KeyValue) -> Draft | None:
     try:
-        return draft_of(decode(experiment_pb2.Experiment, item.value, key=item.key))
+        return draft_of(experiment, decode(experiment_pb2.Experiment, item.value, key=item.key))
     except MalformedError as error:
         _log.warning("experiment cannot be read, so it has no pre-period", key=item.key, fault=error.message)
         return None

@@ -180,7 +180,7 @@ def test_costs_are_compared_in_the_currency_that_prevails() -> None:
     ("unit", "key"), [("resource", "customer-5"), ("tenant", "default"), ("requester", "person-5")]
 )
 def test_while_it_is_a_draft_provisions_count_for_the_arm_they_would_get(unit: str, key: str) -> None:
-    known = draft_of(draft(unit=unit))
+    known = draft_of("faster", draft(unit=unit))
     assert known is not None
     reader = OutcomeReader(lambda workload: (known,) if workload == "site" else ())
     made = assigned(5)
@@ -197,7 +197,7 @@ def _known(draft: Draft, _: str) -> Sequence[Draft]:
 
 
 def test_a_pre_period_under_another_seed_begins_anew() -> None:
-    drafts = [draft_of(draft(unit="tenant", seed=seed)) for seed in ("first", "another")]
+    drafts = [draft_of("faster", draft(unit="tenant", seed=seed)) for seed in ("first", "another")]
     made = entry()
     first, another = (OutcomeReader(partial(_known, known)) for known in drafts if known)
     old = first.fold(first.empty(f"site/faster.0.{arm_of('first', 'default')}"), [made, made])

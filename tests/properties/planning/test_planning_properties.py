@@ -66,14 +66,15 @@ def test_where_no_size_is_found_trying_every_size_finds_none(problem: Problem) -
 @EVERY
 @given(problems())
 def test_no_size_costs_much_more_than_the_best_in_expectation(problem: Problem) -> None:
-    # The lower bounds look at each pool by itself: what pools do to each other is not in them.
+    # The lower bounds look at each pool by itself: what pools do to each other is not in them. And they end where
+    # the next instance does not pay, though beyond a hump of waiting that is dear and misses that are cheap one may.
     rows = arrays_of(rows_of([problem], View.CAUTIOUS))
     moments = moments_of(rows)
     found = sized(rows, moments.entries)
 
     for e in moments.every_part().tolist():
         if found.kept[e] and (found.sizes[e] - rows.least[moments.entries.row[e]]).max() <= REACH:
-            assert -1e-9 <= expected_excess(rows, moments.entries, e, found.sizes[e], 4) < 0.1
+            assert -1e-9 <= expected_excess(rows, moments.entries, e, found.sizes[e], 4) < 0.25
 
 
 @EVERY

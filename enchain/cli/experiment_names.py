@@ -12,8 +12,8 @@ from enchain.v1 import experiment_pb2
 
 
 def experiment_name(name: str) -> str:
-    """Answer the full name of WORKLOAD/EXPERIMENT."""
-    workload, slash, experiment = name.partition("/")
+    """Answer the full name of WORKLOAD/EXPERIMENT; a full name, as errors give it, is taken too."""
+    workload, slash, experiment = short(name).partition("/")
     if not slash:
         raise click.UsageError("an experiment is named WORKLOAD/EXPERIMENT.")
     return f"workloads/{workload}/experiments/{experiment}"

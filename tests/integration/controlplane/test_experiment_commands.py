@@ -1,0 +1,84 @@
+"""`enchain apply` of an experiment and `enchain experiments`, as their users run them, on real etcd."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from enchain.cli import exits
+from tests.harness.commands import Command, Done
+from tests.harness.controlplane import Plane
+from tests.harness.site import routed_to
+
+DOCUMENT = (
+    "{kind: Experiment, workload: site, name: ab, arms: {default: 50, via-files: 50}, goal: p95_time}\n"
+)
+
+
+class Desk:
+    """The command, on a control plane."""
+
+    def __init__(self, plane: Plane, folder: Path) -> None:
+        self.plane = plane
+        self.file = folder / "experiment.yaml"
+        self.command = Command(folder, {"ENCHAIN_CONTROL": plane.address})
+
+    async def run(self, *words: str) -> Done:
+        """Run `enchain` while the control plane serves."""
+        return await asyncio.to_thread(self.command, *words)
+
+    async def apply(self, text: str) -> Done:
+        """Apply a document."""
+        await asyncio.to_thread(self.file.write_text, text)
+        return await self.run("apply", "-f", str(self.file))
+
+
+@pytest.fixture
+def desk(saved: Plane, tmp_path: Path) -> Desk:
+    return Desk(saved, tmp_path)
+
+
+async def test_an_experiment_is_applied_started_asked_and_concluded(desk: Desk) -> None:
+    applied, again = await desk.apply(DOCUMENT), await desk.apply(DOCUMENT)
+    started = await desk.run("experiments", "start", "site/ab", "-o", "json")
+    unchanged = await desk.apply(DOCUMENT)
+    assigned = await desk.run("experiments", "assign", "site/ab", "one", "-o", "json")
+    weighed = await desk.run("experiments", "weights", "site/ab", "default=20", "via-files=80%", "-o", "json")
+    ended = await desk.run("experiments", "conclude", "site/ab", "--winner", "via-files", "--promote")
+    described = await desk.run("experiments", "describe", "site/ab")
+    listed = await desk.run("experiments", "list", "site")
+
+    assert [each.out.split()[0] for each in (applied, again, unchanged)] == [
+        "created", "unchanged", "unchanged",
+    ]  # fmt: skip
+    assert started.json["state"] == "STATE_RUNNING"
+    assert assigned.json["reason"] == "ENROLLED"
+    assert assigned.json["start"] <= assigned.json.get("bucket", 0) < assigned.json["end"]
+    assert [phase["number"] for phase in weighed.json["phases"]] == [1, 2]
+    assert ended.code == exits.OK
+    assert "enchain switch show site/" in ended.err
+    assert "via-files" in await routed_to(desk.plane)
+    for word in ("concluded", "winner via-files", "promoted by", "weights"):
+        assert word in described.out
+    assert "via-files (OPERATOR)" in listed.out
+
+
+async def test_a_fault_names_line_field_cause_and_remedy(desk: Desk) -> None:
+    sums = await desk.apply(DOCUMENT.replace("via-files: 50", "via-files: 60"))
+    gone = await desk.apply(DOCUMENT.replace("via-files", "nowhere"))
+    await desk.apply(DOCUMENT)
+    await desk.run("experiments", "start", "site/ab")
+    placed = await desk.apply(DOCUMENT.replace("default: 50, via-files: 50", "default: 20, via-files: 80"))
+    moved = await desk.run("switch", "site", "via-files")
+
+    assert sums.code == exits.INVALID
+    assert "experiment.yaml:1: arms: the weights sum to 110 %" in sums.err
+    assert gone.code == exits.NOT_FOUND
+    assert "experiment.yaml:1: arms.nowhere" in gone.err
+    assert "kind: Chain" in gone.err
+    assert placed.code == exits.CONFLICT
+    assert "enchain experiments weights" in placed.err
+    assert moved.code == exits.CONFLICT
+    told = "enchain experiments conclude workloads/site/experiments/ab"
+    assert told in moved.err
+    assert (await desk.run(*told.split()[1:])).code == exits.OK, "the remedy works as it is written"

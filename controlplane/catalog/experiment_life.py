@@ -21,7 +21,7 @@ from controlplane.catalog.experiment_arms import (
 )
 from controlplane.catalog.experiment_edits import seed_of
 from controlplane.catalog.experiment_layers import layer_id, refuse_in_the_way, released, reserved
-from controlplane.catalog.experiment_owners import owning
+from controlplane.catalog.experiment_owners import check_whole, owning
 from controlplane.catalog.experiment_routes import beside, beside_route, route_of
 from controlplane.catalog.experiments import require
 from controlplane.experiments import changing
@@ -228,6 +228,7 @@ class ExperimentLife:
     async def _read(self, asked: Asked, told: str) -> Moment:
         document = await require(self._store, asked.name)
         check_etag(asked.etag, document, str(asked.name))
+        check_whole(document.message)
         analysis = asked.evidence
         if analysis is None:
             # What is not known yet is no reason to refuse what a person asks for.

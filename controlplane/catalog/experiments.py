@@ -11,10 +11,10 @@ from functools import partial
 from controlplane.catalog import experiment_rules as rules
 from controlplane.catalog.audit import Caller, record
 from controlplane.catalog.changes import Change, Stamper, commit
-from controlplane.catalog.documents import Document, check_etag, read, readable, same, scan, write
+from controlplane.catalog.documents import Document, check_etag, read, same, scan, write
 from controlplane.catalog.experiment_arms import chains_of_arms, workload_of
 from controlplane.catalog.experiment_edits import decide_edit, drafted
-from controlplane.catalog.experiment_owners import named
+from controlplane.catalog.experiment_owners import experiments_of, named
 from controlplane.catalog.experiment_routes import beside_route
 from controlplane.catalog.paging import Page, cut
 from controlplane.experiments.changing import Why
@@ -135,8 +135,8 @@ class ExperimentCatalog:
         found = [item async for item in scan(self._store, prefix, keys_only=True)]
         shown, token = cut([item.key for item in found], page, str)
         items = [await self._store.get(key) for key in shown]
-        documents = readable(Experiment, [item for item in items if item])
-        return [_short(named(document).message) for document in documents], token
+        documents = experiments_of([item for item in items if item])
+        return [_short(document.message) for document in documents], token
 
     async def delete(
         self, name: ExperimentName, etag: str, caller: Caller, *, validate_only: bool = False

@@ -13,9 +13,9 @@ from random import Random
 from controlplane.catalog.analyses import AnalysisCatalog
 from controlplane.catalog.audit import REASON_CHARACTERS_MAX, Caller
 from controlplane.catalog.changes import stamper
-from controlplane.catalog.documents import Document, read, readable, same, scan, write
+from controlplane.catalog.documents import Document, read, same, scan, write
 from controlplane.catalog.experiment_life import Asked, ExperimentLife
-from controlplane.catalog.experiment_owners import named
+from controlplane.catalog.experiment_owners import check_whole, experiments_of
 from controlplane.catalog.experiment_statistics import ExperimentStatistics
 from controlplane.catalog.promotions import Promotions
 from controlplane.experiments.deciding import Action, Climb, End, Look, Nothing, Pause, decide
@@ -113,9 +113,9 @@ class ExperimentRounds:
         """
         under_way = 0
         async for item in scan(self._store, keys.EXPERIMENTS):
-            for document in readable(Experiment, [item]):
+            for document in experiments_of([item]):
                 under_way += owns(document.message)
-                await self._tend_safely(named(document))
+                await self._tend_safely(document)
         _under_way.set(under_way)
 
     async def _tend_safely(self, document: Document[Experiment]) -> None:
@@ -132,6 +132,7 @@ class ExperimentRounds:
     async def _tend(self, document: Document[Experiment]) -> None:
         experiment = document.message
         if owns(experiment):
+            check_whole(experiment)
             analysis = await self._analyses.of(experiment)
             operations = await self._operations(experiment)
             action = decide(Look(experiment, analysis, operations, self._clock.now()))

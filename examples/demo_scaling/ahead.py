@@ -27,8 +27,9 @@ def taken_at(inputs: recommendation_pb2.PlanningInputs) -> Taken:
         del steady.demand[:]
         for _ in inputs.demand:
             steady.demand.add(values=[HOUR * rate] * len(inputs.levels))
-        # Neither what is in force nor when it was switched to may matter: only which chain suits the demand.
+        # What is in force, when it was switched to and what was settled then may not matter: only the demand.
         steady.current_chain = ""
+        steady.settled_chain = ""
         steady.ClearField("switch_time")
         chosen = plan(problem_of(steady)).chosen
         return "" if chosen is None else chosen.chain

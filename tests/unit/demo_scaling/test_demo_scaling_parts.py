@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from enchain.chains.errors import InvalidArgumentError
+from enchain.v1 import recommendation_pb2
 from examples.demo_scaling import hindsight
-from examples.demo_scaling.ahead import needed_at
+from examples.demo_scaling.ahead import HOUR, needed_at, taken_at
 from examples.demo_scaling.replaying import STEP, compressed
 from examples.demo_scaling.requests import Request, arrivals
 from examples.demo_scaling.stage import (
@@ -120,6 +121,19 @@ def test_instances_are_paid_from_look_to_look() -> None:
     watched.paid["static"] = [2, 4, 4]
 
     assert watched.instance_hours("static") == 3.0
+
+
+def test_what_was_settled_when_a_switch_was_decided_does_not_say_which_chain_suits_a_demand() -> None:
+    inputs = recommendation_pb2.PlanningInputs(workload="shop", levels=[0.5], settled_chain="dear@1")
+    inputs.step.FromSeconds(1)
+    inputs.demand.add(values=[HOUR])
+    for name, price in (("dear", 2.0), ("cheap", 1.0)):
+        chain = inputs.chains.add(chain=f"{name}@1")
+        step = chain.steps.add(steps=["make"], engine=name, version="1", samples=100, success=1, attempts=1)
+        step.mean_seconds = 0.1
+        inputs.engines.add(engine=name, version="1", price_per_request=price, capacity=9, ready=1, target=1)
+
+    assert taken_at(inputs)(1.0) == "cheap@1"
 
 
 def test_large_machines_are_paid_by_whoever_has_them_and_count_as_the_places_that_they_have() -> None:

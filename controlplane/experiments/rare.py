@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from controlplane.experiments.msprt import LOG_MAX, Floats
+from controlplane.experiments.msprt import LOG_MAX, Floats, boundary
 
 RARE = 0.1
 """Below it the rarer side is tested by itself; the other side would tell less than a tenth as much more."""
@@ -78,18 +78,29 @@ def interval(
 ) -> tuple[float, float]:
     """Answer the ends of the interval of the difference of the two shares of rare outcomes.
 
+    It is that of the coin, times how often rare outcomes are, whose own uncertainty is added to first order.
+
     Args:
         control: Rare outcomes and operations of the control.
         treated: Those of the treated arm.
         alike: How many times larger the variance is since operations of a unit are alike; at least 1.
         level: The chance that it ever excludes what is true.
     """
-    number = control[1] + treated[1]
-    coin = treated[1] / number
-    rate = (control[0] + treated[0] + 1) / number
-    ends = coins(control[0] / alike, treated[0] / alike, coin, level)
-    lower, upper = (rate * (end / coin - (1 - end) / (1 - coin)) for end in ends)
-    return max(lower, -1.0), min(upper, 1.0)
+    number, rare = control[1] + treated[1], control[0] + treated[0]
+    coin, rate = treated[1] / number, (rare + 1) / number
+
+    def apart(chance: float) -> float:
+        return rate * (chance / coin - (1 - chance) / (1 - coin))
+
+    lower, upper = (apart(end) for end in coins(control[0] / alike, treated[0] / alike, coin, level))
+    difference = apart(treated[0] / rare) if rare else 0.0
+    reach = float(boundary(np.asarray(number / alike), level)) * difference / math.sqrt(max(rare / alike, 1))
+    least = difference - math.hypot(difference - lower, reach)
+    most = difference + math.hypot(upper - difference, reach)
+    # How often they are says nothing of which arm has more: that the coin alone tells.
+    return max(least if lower <= 0 else max(least, 0.0), -1.0), min(
+        most if upper >= 0 else min(most, 0.0), 1.0
+    )
 
 
 def _log_tosses(control: float, treated: float, chance: float) -> float:

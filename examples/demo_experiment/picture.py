@@ -43,6 +43,8 @@ def draw(parts: Sequence[tuple[str, str, Outcome]], file: Path) -> None:
         for axes in grid[:, column]:
             _mark_decisions(axes, outcome)
             axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     figure.savefig(file, dpi=130, facecolor="white")
 
 
@@ -59,7 +61,6 @@ def _draw_interval(axes: "Axes", outcome: Outcome, metric: str) -> None:
     unit = "points" if metric == "success" else "%"
     axes.set_ylabel(f"{metric} of {arm}\nagainst {outcome.arms[0]}, {unit}")
     axes.set_ylim(*limits(lower, upper))
-    axes.legend(loc="lower left", frameon=False, fontsize=8.5)
 
 
 def known(found: experiment_pb2.MetricAnalysis) -> tuple[float, float, float]:

@@ -66,8 +66,8 @@ def test_where_no_size_is_found_trying_every_size_finds_none(problem: Problem) -
 @EVERY
 @given(problems())
 def test_no_size_costs_much_more_than_the_best_in_expectation(problem: Problem) -> None:
-    # The lower bounds look at each pool by itself: what pools do to each other is not in them. And they end where
-    # the next instance does not pay, though beyond a hump of waiting that is dear and misses that are cheap one may.
+    # The lower bounds look at each pool by itself: what pools do to each other is not in them. And they end
+    # where the next instance does not pay, though where waiting is dear and misses cheap several at once may.
     rows = arrays_of(rows_of([problem], View.CAUTIOUS))
     moments = moments_of(rows)
     found = sized(rows, moments.entries)

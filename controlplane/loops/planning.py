@@ -55,6 +55,9 @@ PACE_SECONDS = 30.0
 
 PLANNED_MODES = (recommendation_pb2.PLANNING_MODE_RECOMMEND, recommendation_pb2.PLANNING_MODE_AUTO)
 
+PASSING = frozenset({"EXPERIMENT_OWNS_ROUTE"})
+"""What bars a switch for a while, by nobody's fault: what is approved waits."""
+
 METHOD = "controlplane.loops/PlanningLoop"
 ACTOR = origin_pb2.Identity(subject="enchain")
 
@@ -191,10 +194,11 @@ class PlanningLoop:
             switch = await self._switch(store, workload, approved) if approved.switches else ""
         except LeadershipLostError:
             raise
-        except ConflictError as error:
-            _log.info("recommendation waits", recommendation=approved.name, fault=error.message)
         except CallerError as error:
-            await self._move(store, approved, FAILED, error.message)
+            if isinstance(error, ConflictError) or error.reason in PASSING:
+                _log.info("recommendation waits", recommendation=approved.name, fault=error.message)
+            else:
+                await self._move(store, approved, FAILED, error.message)
         else:
             await self._move(store, approved, APPLIED, "", switch)
 

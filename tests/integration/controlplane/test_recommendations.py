@@ -163,6 +163,28 @@ async def test_the_loop_carries_out_what_a_person_approves(dear: Plane) -> None:
     assert decode(pool_pb2.Pool, item.value, key=item.key).demands[PARENT] > 0
 
 
+async def test_what_is_approved_waits_until_no_experiment_holds_the_route(dear: Plane) -> None:
+    made = await generate(dear)
+    await stub(dear).ApproveRecommendation(recommendation_pb2.ApproveRecommendationRequest(name=made.name))
+    item = await dear.store.get(keys.route("site"))
+    assert item is not None
+    held = decode(chain_pb2.Route, item.value, key=item.key)
+    held.experiments.append(f"{PARENT}/experiments/which")
+    await dear.put_raw(item.key, encode(held))
+
+    await loop().round(dear.store)
+
+    assert (await get(dear, made.name)).state == APPROVED
+    assert await in_force(dear) == "default"
+
+    del held.experiments[:]
+    await dear.put_raw(item.key, encode(held))
+    await loop().round(dear.store)
+
+    assert (await get(dear, made.name)).state == APPLIED
+    assert await in_force(dear) == "via-files"
+
+
 async def test_carrying_out_twice_switches_once(dear: Plane) -> None:
     made = await generate(dear)
     await stub(dear).ApproveRecommendation(recommendation_pb2.ApproveRecommendationRequest(name=made.name))

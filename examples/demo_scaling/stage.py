@@ -56,7 +56,7 @@ PRICE_HOUR = 3.6
 PRICE_LARGE_HOUR = 6.5 * PRICE_HOUR
 """Of a large machine: dearer than instances at night, cheaper by day."""
 
-PRICE_REQUEST = 0.004
+PRICE_REQUEST = 0.00375
 """Of the metered engine: cheaper than instances at night, dearer than a large machine by day."""
 
 MISS_PRICE = 0.03

@@ -80,6 +80,7 @@ def of_shares(control: Moments, treated: Moments, level: float, interval: float)
     share = float(control.mean * control.count + treated.mean * treated.count) / number
     if min(share, 1 - share) < rare.RARE or min(control.count, treated.count) < OPERATIONS_MIN:
         return _rare(control, treated, level, interval, upside_down=share > 1 / 2)
+    control, treated = _unsure(control), _unsure(treated)
     return _normal(control, treated, level, confidence.points(control, treated, interval))
 
 
@@ -125,7 +126,7 @@ def _unsure(arm: Moments) -> Moments:
     """
     number = np.maximum(arm.count, 1.0)
     share = (arm.mean * number + 0.5) / (number + 1)
-    return replace(arm, variance=np.maximum(arm.variance, share * (1 - share) / number))
+    return replace(arm, variance=np.where(arm.variance > 0, arm.variance, share * (1 - share) / number))
 
 
 def _few_units(control: Moments, treated: Moments) -> bool:

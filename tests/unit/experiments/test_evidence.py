@@ -92,7 +92,8 @@ def test_the_interval_of_rare_outcomes_agrees_with_the_evidence(
     lower, upper = rare.interval((control, numbers[0]), (treated, numbers[1]), 1.0, 0.05)
     assert lower <= upper
     if abs(log_e - math.log(20)) > 1e-3:
-        assert (not lower < 1e-12 or not upper > -1e-12) == (log_e > math.log(20))
+        # An end at nought is outside: no difference lies in an interval only where both ends are beyond it.
+        assert (not lower < -1e-12 or not upper > 1e-12) == (log_e > math.log(20))
 
 
 def test_an_arm_that_always_fails_is_found_within_ten_failures() -> None:

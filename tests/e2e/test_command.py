@@ -126,22 +126,16 @@ def test_a_bad_document_is_refused_where_it_is_wrong(
     assert done.out == ""
 
 
-SAME = """
-kind: Experiment
-workload: pages
-name: same
-arms: {one: {chain: default, weight: 50}, two: {chain: default, weight: 50}}
-goal: time
-"""
-
-
 def test_every_kind_of_thing_is_listed_in_every_form_and_described_whole(pages: Command) -> None:
     pages.here("provision", "pages", "-i", "name=listed", "--name", "listed", "-q")
     pages.here("switch", "pages", "default")
     when = ("--start", "2030-01-01T09:00:00Z", "--end", "2030-01-01T18:00:00Z")
     pages.here("events", "create", "pages", "launch", "--type", "campaign", *when)
-    (pages.folder / "same.yaml").write_text(SAME)
-    assert pages.here("apply", "-f", str(pages.folder / "same.yaml")).code == exits.OK
+    (file := pages.folder / "same.yaml").write_text(
+        "{kind: Experiment, workload: pages, name: same, goal: time,"
+        " arms: {one: {chain: default, weight: 50}, two: {chain: default, weight: 50}}}"
+    )
+    assert pages.here("apply", "-f", str(file)).code == exits.OK
     for kind in KINDS:
         listed = pages.here("get", kind, "-o", "json").json
         assert [entry for entry in listed if entry["name"]], kind

@@ -24,16 +24,16 @@ from controlplane.catalog.experiment_layers import layer_id, refuse_in_the_way, 
 from controlplane.catalog.experiment_owners import check_whole, owning
 from controlplane.catalog.experiment_routes import beside, beside_route, route_of
 from controlplane.catalog.experiments import require
+from controlplane.catalog.moves import refuse_pin
 from controlplane.experiments import changing
 from controlplane.experiments.changing import Why
 from controlplane.experiments.conclusions import conclusion_of
 from controlplane.experiments.states import CONCLUDED, PAUSED, RUNNING, Act, advance, owns
 from enchain.chains.decision_names import ExperimentName
-from enchain.chains.errors import PreconditionError
 from enchain.chains.names import workload_name
 from enchain.state import keys
 from enchain.state.store import Compare, Put, Store
-from enchain.v1 import chain_pb2, experiment_pb2
+from enchain.v1 import experiment_pb2
 
 Experiment = experiment_pb2.Experiment
 Analysis = experiment_pb2.ExperimentAnalysis
@@ -242,7 +242,7 @@ class ExperimentLife:
         workload = await workload_of(self._store, workload_id)
         workload.message.name = workload_name(workload_id)
         route = await route_of(self._store, workload_id)
-        _refuse_pin(route.message)
+        refuse_pin(route.message)
         await refuse_while_switching(self._store, workload_id)
         refuse_in_the_way(experiment, await owning(self._store, workload_id))
         chains = await chains_of_arms(self._store, experiment, workload.message)
@@ -286,14 +286,3 @@ def _change(
     caller = Caller(asked.caller.method, asked.caller.actor, asked.caller.request_id, moment.why.description)
     audit = record(moment.stamp, caller, after.name, before=moment.experiment, after=after)
     return Change(after, (same(moment.document, moment.document.key), *compares), (put, *writes), audit)
-
-
-def _refuse_pin(route: chain_pb2.Route) -> None:
-    if route.HasField("pin"):
-        why = f": {route.pin.reason}" if route.pin.reason else ""
-        raise PreconditionError(
-            f"{route.name} is pinned{why}",
-            reason="ROUTE_PINNED",
-            remedy=f"Unpin it first: enchain unpin {route.name.split('/')[1]}.",
-            metadata={"name": route.name, "pinned_by": route.pin.actor.subject},
-        )

@@ -22,7 +22,17 @@ from enchain.state import keys
 from enchain.state.store import Put, absent
 from enchain.v1 import chain_pb2
 
-__all__ = ["Move", "check_undo", "decide", "in_force", "losing", "nothing_to_do", "origin", "to_undo"]
+__all__ = [
+    "Move",
+    "check_undo",
+    "decide",
+    "in_force",
+    "losing",
+    "nothing_to_do",
+    "origin",
+    "refuse_pin",
+    "to_undo",
+]
 
 IN_FORCE = frozenset({states.CONVERGING, states.DRAINING, states.RETIRING, states.DONE})
 """States of switches that have moved the route and can be undone."""
@@ -83,7 +93,7 @@ def decide(
         ConflictError: Another switch is under way.
     """
     before = move.route.message
-    _refuse_pin(before)
+    refuse_pin(before)
     _refuse_experiment(before)
     if move.impact.gaps and move.unlaunchable and not validate_only:
         _refuse_gaps(move)
@@ -252,7 +262,12 @@ def _give_way(switch: Switch, why: str, stamp: Stamp) -> None:
     enter(switch, states.RETIRING, why, stamp.now)
 
 
-def _refuse_pin(route: chain_pb2.Route) -> None:
+def refuse_pin(route: chain_pb2.Route) -> None:
+    """Leave a route where a person holds it.
+
+    Raises:
+        PreconditionError: It is pinned.
+    """
     if route.HasField("pin"):
         why = f": {route.pin.reason}" if route.pin.reason else ""
         raise PreconditionError(

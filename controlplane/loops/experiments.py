@@ -22,13 +22,13 @@ from controlplane.experiments.deciding import Action, Climb, End, Look, Nothing,
 from controlplane.experiments.looks import LOOKS_MAX, added
 from controlplane.experiments.states import owns
 from controlplane.loops.leadership import LeadershipLostError
+from controlplane.loops.rounds import DONE, in_rounds
 from enchain.chains.decision_names import ExperimentName
 from enchain.chains.errors import ConflictError, EnchainError, UnavailableError, UnsettledError
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
 from enchain.state import keys
-from enchain.state.follow import full_jitter
 from enchain.state.store import Store, Txn
 from enchain.v1 import experiment_pb2, origin_pb2
 
@@ -67,23 +67,14 @@ class ExperimentsLoop:
 
     async def run(self, store: Store) -> None:
         """Look round by round, for ever."""
-        rounds, failures = ExperimentRounds(store, self._clock), 0
-        while True:
-            began = self._clock.monotonic()
-            try:
-                await rounds.round()
-            except LeadershipLostError:
-                raise
-            except EnchainError as error:
-                failures += 1
-                _log.warning("experiments wait", reason=error.reason, fault=error.message)
-                _rounds.add(1, {"outcome": error.reason})
-                await self._clock.sleep(full_jitter(failures, self._rng))
-                continue
-            failures = 0
-            _rounds.add(1, {"outcome": "done"})
-            _seconds.record(self._clock.monotonic() - began)
-            await self._clock.sleep(self._look_seconds)
+        await in_rounds(
+            ExperimentRounds(store, self._clock).round,
+            self.name,
+            pace_seconds=self._look_seconds,
+            ended=_counted,
+            clock=self._clock,
+            rng=self._rng,
+        )
 
 
 class ExperimentRounds:
@@ -192,3 +183,9 @@ def due(before: Looks, look: Looks.Look, start: datetime) -> bool:
     news = (last.phase, last.operations) != (look.phase, look.operations)
     gap = max(timedelta(seconds=LOOK_SECONDS), (now - start) / LOOKS_MAX)
     return news and now - last.time.ToDatetime(UTC) >= gap
+
+
+def _counted(outcome: str, seconds: float) -> None:
+    _rounds.add(1, {"outcome": outcome})
+    if outcome == DONE:
+        _seconds.record(seconds)

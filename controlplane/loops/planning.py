@@ -36,18 +36,18 @@ from controlplane.catalog.recommendation_rules import (
 from controlplane.catalog.recommendations import RecommendationCatalog
 from controlplane.catalog.routes import RouteCatalog, Wish
 from controlplane.loops.leadership import LeadershipLostError
+from controlplane.loops.rounds import DONE, in_rounds
 from controlplane.planning.assembling import assemble
 from controlplane.planning.documents import inputs_as_planned, problem_of, recommendation_of
 from controlplane.planning.plan import plan_together
 from controlplane.switching.terms import Terms
 from enchain.chains.decision_names import PoolName, RecommendationName
-from enchain.chains.errors import CallerError, ConflictError, EnchainError, MalformedError
+from enchain.chains.errors import CallerError, ConflictError, MalformedError
 from enchain.chains.names import ChainName, workload_id
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
 from enchain.state import keys
-from enchain.state.follow import full_jitter
 from enchain.state.store import Store
 from enchain.v1 import origin_pb2, recommendation_pb2, workload_pb2
 
@@ -88,23 +88,14 @@ class PlanningLoop:
 
     async def run(self, store: Store) -> None:
         """Plan round by round, for ever."""
-        failures = 0
-        while True:
-            began = self._clock.monotonic()
-            try:
-                await self.round(store)
-            except LeadershipLostError:
-                raise
-            except EnchainError as error:
-                failures += 1
-                _log.warning("planning waits", reason=error.reason, fault=error.message)
-                _rounds.add(1, {"outcome": error.reason})
-                await self._clock.sleep(full_jitter(failures, self._rng))
-                continue
-            failures = 0
-            _rounds.add(1, {"outcome": "done"})
-            _seconds.record(self._clock.monotonic() - began)
-            await self._clock.sleep(self._pace_seconds)
+        await in_rounds(
+            lambda: self.round(store),
+            self.name,
+            pace_seconds=self._pace_seconds,
+            ended=_counted,
+            clock=self._clock,
+            rng=self._rng,
+        )
 
     async def round(self, store: Store) -> None:
         """Do once whatever there is to do.
@@ -253,3 +244,9 @@ class PlanningLoop:
         after.decision_reason = why or after.decision_reason
         after.chain_switch = switch
         return Change(None, (same(document, document.key),), (write(document.key, after),))
+
+
+def _counted(outcome: str, seconds: float) -> None:
+    _rounds.add(1, {"outcome": outcome})
+    if outcome == DONE:
+        _seconds.record(seconds)

@@ -1,6 +1,7 @@
 """`enchain experiments start`, `pause`, `resume`, `coverage`, `weights`, `conclude` and `delete`."""
 
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
 
 import click
 
@@ -9,9 +10,20 @@ from enchain.cli.output import dump, output_option, plain, show
 from enchain.cli.running import run
 from enchain.client import Client
 from enchain.client.client import new_request_id
-from enchain.v1 import experiment_pb2
+from enchain.v1 import experiment_pb2, experiment_pb2_grpc
 
 Experiment = experiment_pb2.Experiment
+
+Request = TypeVar(
+    "Request",
+    experiment_pb2.StartExperimentRequest,
+    experiment_pb2.PauseExperimentRequest,
+    experiment_pb2.ResumeExperimentRequest,
+    experiment_pb2.SetCoverageRequest,
+    experiment_pb2.SetWeightsRequest,
+    experiment_pb2.ConcludeExperimentRequest,
+)
+Send: TypeAlias = Callable[[Request], Awaitable[Experiment]]
 
 _experiment = click.argument("experiment", metavar="WORKLOAD/EXPERIMENT")
 _reason = click.option("--reason", default="", help="Why; it is kept in the audit and the history.")
@@ -25,14 +37,8 @@ _etag = click.option("--etag", default="", help="Only if the experiment is still
 @output_option
 def start(experiment: str, dry_run: bool, etag: str, output: str) -> None:
     """Start a draft: its chains are pinned, and requests go to its arms."""
-
-    async def act(client: Client, name: str) -> Experiment:
-        request = experiment_pb2.StartExperimentRequest(
-            name=name, etag=etag, validate_only=dry_run, request_id=new_request_id()
-        )
-        return await client.experiments.StartExperiment(request)
-
-    _run(experiment, act, output)
+    request = experiment_pb2.StartExperimentRequest(etag=etag, validate_only=dry_run)
+    _run(experiment, request, lambda stub: stub.StartExperiment, output)
 
 
 @click.command()
@@ -42,14 +48,8 @@ def start(experiment: str, dry_run: bool, etag: str, output: str) -> None:
 @output_option
 def pause(experiment: str, reason: str, etag: str, output: str) -> None:
     """Enrol nobody new; what was assigned stays."""
-
-    async def act(client: Client, name: str) -> Experiment:
-        request = experiment_pb2.PauseExperimentRequest(
-            name=name, etag=etag, reason=reason, request_id=new_request_id()
-        )
-        return await client.experiments.PauseExperiment(request)
-
-    _run(experiment, act, output)
+    request = experiment_pb2.PauseExperimentRequest(etag=etag, reason=reason)
+    _run(experiment, request, lambda stub: stub.PauseExperiment, output)
 
 
 @click.command()
@@ -59,14 +59,8 @@ def pause(experiment: str, reason: str, etag: str, output: str) -> None:
 @output_option
 def resume(experiment: str, reason: str, etag: str, output: str) -> None:
     """Enrol again, in the same phase."""
-
-    async def act(client: Client, name: str) -> Experiment:
-        request = experiment_pb2.ResumeExperimentRequest(
-            name=name, etag=etag, reason=reason, request_id=new_request_id()
-        )
-        return await client.experiments.ResumeExperiment(request)
-
-    _run(experiment, act, output)
+    request = experiment_pb2.ResumeExperimentRequest(etag=etag, reason=reason)
+    _run(experiment, request, lambda stub: stub.ResumeExperiment, output)
 
 
 @click.command()
@@ -77,14 +71,8 @@ def resume(experiment: str, reason: str, etag: str, output: str) -> None:
 @output_option
 def coverage(experiment: str, percent: float, reason: str, etag: str, output: str) -> None:
     """Enrol PERCENT of the keys. Raising it moves nobody who is in; a ramp ends by it."""
-
-    async def act(client: Client, name: str) -> Experiment:
-        request = experiment_pb2.SetCoverageRequest(
-            name=name, coverage=percent, etag=etag, reason=reason, request_id=new_request_id()
-        )
-        return await client.experiments.SetCoverage(request)
-
-    _run(experiment, act, output)
+    request = experiment_pb2.SetCoverageRequest(coverage=percent, etag=etag, reason=reason)
+    _run(experiment, request, lambda stub: stub.SetCoverage, output)
 
 
 @click.command()
@@ -100,13 +88,8 @@ def weights(experiment: str, weights: tuple[str, ...], reason: str, etag: str, o
     """
     wanted = dict(_weight(each) for each in weights)
 
-    async def act(client: Client, name: str) -> Experiment:
-        request = experiment_pb2.SetWeightsRequest(
-            name=name, weights=wanted, etag=etag, reason=reason, request_id=new_request_id()
-        )
-        return await client.experiments.SetWeights(request)
-
-    _run(experiment, act, output)
+    request = experiment_pb2.SetWeightsRequest(weights=wanted, etag=etag, reason=reason)
+    _run(experiment, request, lambda stub: stub.SetWeights, output)
 
 
 @click.command()
@@ -118,21 +101,10 @@ def weights(experiment: str, weights: tuple[str, ...], reason: str, etag: str, o
 @output_option
 def conclude(experiment: str, winner: str, promote: bool, reason: str, etag: str, output: str) -> None:
     """End an experiment. It cannot be begun again."""
-
-    async def act(client: Client, name: str) -> Experiment:
-        request = experiment_pb2.ConcludeExperimentRequest(
-            name=name, winner=winner, promote=promote, etag=etag, reason=reason, request_id=new_request_id()
-        )
-        answer = await client.experiments.ConcludeExperiment(request)
-        if answer.conclusion.promotion_fault:
-            again = " (it is tried again)" if answer.conclusion.promotion_pending else ""
-            click.echo(f"not promoted yet: {answer.conclusion.promotion_fault}{again}", err=True)
-        elif answer.conclusion.chain_switch:
-            place = answer.conclusion.chain_switch.removeprefix("workloads/").replace("/switches/", "/")
-            click.echo(f"promoted: enchain switch show {place}", err=True)
-        return answer
-
-    _run(experiment, act, output)
+    request = experiment_pb2.ConcludeExperimentRequest(
+        winner=winner, promote=promote, etag=etag, reason=reason
+    )
+    _run(experiment, request, lambda stub: stub.ConcludeExperiment, output, tell=_promotion)
 
 
 @click.command()
@@ -159,11 +131,31 @@ def _weight(text: str) -> tuple[str, float]:
         raise click.BadParameter(fault if sign else f"{fault}, for all arms") from None
 
 
-def _run(experiment: str, act: Callable[[Client, str], Awaitable[Experiment]], output: str) -> None:
-    """Do something to an experiment and print it as it is then."""
+def _promotion(ended: Experiment) -> None:
+    """Say what became of a promotion that was asked for."""
+    if ended.conclusion.promotion_fault:
+        again = " (it is tried again)" if ended.conclusion.promotion_pending else ""
+        click.echo(f"not promoted yet: {ended.conclusion.promotion_fault}{again}", err=True)
+    elif ended.conclusion.chain_switch:
+        place = ended.conclusion.chain_switch.removeprefix("workloads/").replace("/switches/", "/")
+        click.echo(f"promoted: enchain switch show {place}", err=True)
+
+
+def _run(
+    experiment: str,
+    request: Request,
+    method: "Callable[[experiment_pb2_grpc.ExperimentServiceAsyncStub], Send[Request]]",
+    output: str,
+    *,
+    tell: Callable[[Experiment], None] | None = None,
+) -> None:
+    """Ask for something of an experiment and print it as it is then."""
 
     async def work(client: Client) -> None:
-        answer = await act(client, experiment_name(experiment))
+        request.name, request.request_id = experiment_name(experiment), new_request_id()
+        answer = await method(client.experiments)(request)
+        if tell is not None:
+            tell(answer)
         if output == "table":
             show([answer], COLUMNS, output)
         else:

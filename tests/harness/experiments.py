@@ -11,6 +11,13 @@ from tests.harness.controlplane import Plane
 PARENT = "workloads/site"
 Experiment = experiment_pb2.Experiment
 
+LAYER = "layers/checkout"
+
+
+def part(start: int, end: int, layer: str = LAYER) -> experiment_pb2.LayerRange:
+    """A part of a layer, in thousandths."""
+    return experiment_pb2.LayerRange(layer=layer, start=start, end=end)
+
 
 def name(experiment_id: str = "ab") -> str:
     """Full name of an experiment of `site`."""

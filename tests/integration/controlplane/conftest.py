@@ -19,6 +19,7 @@ from enchain.process.lifecycle import Tasks
 from enchain.process.servers import Server
 from enchain.state.store import Store
 from tests.harness.controlplane import FILES, SERVING, Plane
+from tests.harness.experiments import Experiments
 from tests.harness.site import create_chain, save_site
 
 
@@ -75,3 +76,9 @@ async def stopping(store: Store, tmp_path: Path) -> AsyncIterator[tuple[Plane, a
         channel = open_channel(address)
         stack.push_async_callback(channel.close, None)
         yield Plane(store, channel, address, artifacts, stack), stop
+
+
+@pytest.fixture
+def ab(saved: Plane) -> Experiments:
+    """Experiments on the saved workload `site`."""
+    return Experiments(saved)

@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from controlplane.catalog.audit import Caller
 from controlplane.catalog.changes import stamper
 from controlplane.catalog.pool_needs import Needs
@@ -17,8 +15,8 @@ from enchain.process.clock import SystemClock
 from enchain.state import keys
 from enchain.state.codec import decode
 from enchain.v1 import chain_pb2, experiment_pb2, presence_pb2
-from tests.harness.controlplane import Plane, refusal, schema
-from tests.harness.experiments import Experiment, Experiments, experiment, name
+from tests.harness.controlplane import refusal, schema
+from tests.harness.experiments import Experiment, Experiments, experiment, name, part
 from tests.harness.site import (
     PARENT,
     ROUTE,
@@ -29,17 +27,6 @@ from tests.harness.site import (
     switch,
     update,
 )
-
-LAYER = "layers/checkout"
-
-
-@pytest.fixture
-def ab(saved: Plane) -> Experiments:
-    return Experiments(saved)
-
-
-def part(start: int, end: int, layer: str = LAYER) -> experiment_pb2.LayerRange:
-    return experiment_pb2.LayerRange(layer=layer, start=start, end=end)
 
 
 async def test_the_shortest_document_gets_its_defaults_and_a_seed(ab: Experiments) -> None:

@@ -10,9 +10,9 @@ from enchain.chains.errors import (
     NotFoundError,
     PreconditionError,
 )
-from enchain.v1 import chain_pb2, experiment_pb2, workload_pb2
-from tests.harness.controlplane import Plane, refusal
-from tests.harness.experiments import Experiment, Experiments, experiment, name
+from enchain.v1 import chain_pb2, workload_pb2
+from tests.harness.controlplane import refusal
+from tests.harness.experiments import Experiment, Experiments, experiment, name, part
 from tests.harness.site import (
     PARENT,
     ROUTE,
@@ -22,17 +22,6 @@ from tests.harness.site import (
     switch,
     update,
 )
-
-LAYER = "layers/checkout"
-
-
-@pytest.fixture
-def ab(saved: Plane) -> Experiments:
-    return Experiments(saved)
-
-
-def part(start: int, end: int, layer: str = LAYER) -> experiment_pb2.LayerRange:
-    return experiment_pb2.LayerRange(layer=layer, start=start, end=end)
 
 
 def fields(error: Any) -> list[str]:

@@ -53,7 +53,8 @@ async def test_an_experiment_is_applied_started_asked_and_concluded(desk: Desk) 
     ]  # fmt: skip
     assert started.json["state"] == "STATE_RUNNING"
     assert assigned.json["reason"] == "ENROLLED"
-    assert assigned.json["start"] <= assigned.json.get("bucket", 0) < assigned.json["end"]
+    # What is 0 is left out, and the control's range begins there.
+    assert assigned.json.get("start", 0) <= assigned.json.get("bucket", 0) < assigned.json["end"]
     assert [phase["number"] for phase in weighed.json["phases"]] == [1, 2]
     assert ended.code == exits.OK
     assert "enchain switch show site/" in ended.err

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from controlplane.catalog.documents import read
 from controlplane.catalog.experiment_statistics import ExperimentStatistics
+from controlplane.catalog.experiments import require
 from controlplane.experiments.analysis import analyse
 from controlplane.experiments.predictions import Prediction, checks, predicted
 from enchain.chains.decision_names import ExperimentName, RecommendationName
@@ -47,16 +48,7 @@ class AnalysisCatalog:
         Raises:
             NotFoundError: There is no such experiment, or it has no such phase.
         """
-        key = keys.experiment(name.workload, name.experiment)
-        document = await read(self._store, Experiment, key)
-        if document is None:
-            raise NotFoundError(
-                f"there is no {name}",
-                reason="EXPERIMENT_NOT_FOUND",
-                remedy="List the experiments: enchain experiments list.",
-                metadata={"name": str(name)},
-            )
-        document.message.name = str(name)  # one put by hand may have left it out
+        document = await require(self._store, name)
         analysis = await self.of(document.message, phase)
         if looks:
             kept = (await self._statistics.looks(name)).looks

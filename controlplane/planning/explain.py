@@ -83,7 +83,7 @@ def _demand(problem: Problem, one: Judged) -> Reason:
 def _obstacles(problem: Problem, one: Judged) -> Iterator[Reason]:
     promise = problem.promise
     name = _short(one.option.chain)
-    if not one.succeeds and not one.row.success <= 0:
+    if not one.succeeds:
         yield Reason(
             "FAILS_TOO_OFTEN",
             f"{name} succeeds in {_share(one.row.success)} of provisions; "

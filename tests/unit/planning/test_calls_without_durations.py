@@ -48,6 +48,8 @@ def test_what_has_failed_whenever_it_was_tried_is_neither_taken_nor_tried_any_mo
     assert not found.switches
     assert found.rivals[0].explore_share == 0
     assert not found.rivals[0].feasible
+    told = {reason.code: reason.words for reason in found.rivals[0].reasons}
+    assert "succeeds in 0 % of provisions" in told["FAILS_TOO_OFTEN"]
 
 
 @pytest.mark.parametrize("promised", [0.0, 0.9])

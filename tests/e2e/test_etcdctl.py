@@ -27,6 +27,7 @@ from enchain.v1 import (
     engine_pb2,
     event_pb2,
     evidence_pb2,
+    experiment_pb2,
     forecast_pb2,
     learned_pb2,
     operation_pb2,
@@ -67,6 +68,12 @@ KINDS: dict[str, type[Message]] = {
     keys.FORECASTS: forecast_pb2.Forecast,
     keys.ACCURACY: forecast_pb2.ForecastAccuracy,
     keys.FORECAST_JOBS: forecast_pb2.ForecastJob,
+    keys.FORECAST_REQUESTS: operation_pb2.RequestClaim,
+    keys.REFUSED: learned_pb2.RefusedValue,
+    keys.EXPERIMENTS: experiment_pb2.Experiment,
+    keys.LAYERS: experiment_pb2.Layer,
+    keys.learned("experiments", ""): experiment_pb2.ArmStatistics,
+    keys.learned("experiment-looks", ""): experiment_pb2.ExperimentLooks,
 }
 
 OTHER = """

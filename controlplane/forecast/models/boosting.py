@@ -97,17 +97,24 @@ class FittedBoosting:
 
 @dataclass(frozen=True, slots=True)
 class Boosting:
-    """The forecaster."""
+    """The forecaster.
+
+    Attributes:
+        name: What it is called.
+        needs: The fewest values it forecasts from.
+        rows: About how many rows are learned from, over all series.
+    """
 
     name: str = "LightGBM"
     needs: int = NEEDS
+    rows: int = ROWS
 
     def fit(
         self, windows: Sequence[Window], *, horizon: int, seed: int, told: Told = silent
     ) -> FittedBoosting:
         """Learn over all series; see the port."""
         rng = np.random.default_rng(seed)
-        each = min(MOST, ROWS // max(1, len(windows)))
+        each = min(MOST, self.rows // max(1, len(windows)))
         rows, ridges = [], {}
         for place, window in enumerate(windows):
             told(0.3 * place / len(windows), f"features of {window.series.id}")

@@ -7,8 +7,13 @@ import pytest
 
 from controlplane.forecast.lstm.model import Lstm
 from controlplane.forecast.lstm.settings import TINY
+from controlplane.forecast.models.boosting import Boosting
+from controlplane.forecast.port import Forecaster
 from controlplane.forecast.registry import GLOBAL, NAMES, forecaster
 from tests.conformance.forecasters.forecaster_rules import RULES, Subject
+
+SMALL: dict[str, Forecaster] = {"LSTM": Lstm(TINY), "LightGBM": Boosting(rows=6_000)}
+"""Models that learn in seconds: the rules say nothing of accuracy."""
 
 UNPICKLED = ("LSTM",)
 """What they learn is kept as an artifact, not pickled."""
@@ -21,9 +26,8 @@ SINGLE_PRECISION = 1e-4
 def _subject(name: str) -> Subject:
     """Make the subject once, so that a global model learns once."""
     learns_over_all = name in GLOBAL
-    # The rules say nothing of accuracy, so a small network that trains in seconds will do.
     return Subject(
-        Lstm(TINY) if name == "LSTM" else forecaster(name),
+        SMALL.get(name) or forecaster(name),
         learns_over_all=learns_over_all,
         pickles=name not in UNPICKLED,
         tolerance=SINGLE_PRECISION if learns_over_all else 1e-9,

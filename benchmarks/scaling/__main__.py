@@ -34,6 +34,7 @@ def main() -> None:
         event_steps=asked.event_steps,
         resources=Resources(asked.jobs, asked.cache),
         seed=asked.seed,
+        every=asked.every,
     )
     tell(f"{len(cases)} series; the walk has {wanted.steps} steps; seed {wanted.seed}")
     found = run(cases, reading.event_case(cases, asked.data), plan, wanted, tell)

@@ -42,7 +42,7 @@ def own(made: Trial, policy: str, lead: str, short: float) -> tuple[Sized, Sized
     return sized(plain, demand, short), charged(learned, demand, 1.0), sized(learned, demand, short)
 
 
-def factors(wanted: FloatArray, demand: FloatArray, step: int, short: float) -> FloatArray:
+def factors(wanted: FloatArray, demand: FloatArray, step: int, short: float, every: int = 1) -> FloatArray:
     """Answer each series' headroom at each moment, 1 before `BEGIN`; shape (n, k).
 
     Args:
@@ -50,11 +50,13 @@ def factors(wanted: FloatArray, demand: FloatArray, step: int, short: float) -> 
         demand: Shape (n, k): what came so many steps later, NaN where it is not known.
         step: How many steps ahead, from 1: the first is the value that comes next.
         short: The share of steps that may be short.
+        every: How many steps lie between two moments.
     """
     found = np.ones(wanted.shape)
-    for at in range(BEGIN, wanted.shape[1], EVERY):
-        past = slice(0, at - step + 1)
-        found[:, at : at + EVERY] = priced(wanted[:, past], demand[:, past], short)[:, None]
+    apart = -(-EVERY // every)
+    for at in range(-(-BEGIN // every), wanted.shape[1], apart):
+        past = slice(0, (at * every - step) // every + 1)
+        found[:, at : at + apart] = priced(wanted[:, past], demand[:, past], short)[:, None]
     return found
 
 
@@ -85,6 +87,6 @@ def priced(wanted: FloatArray, demand: FloatArray, short: float) -> FloatArray:
 def _wanted(made: Trial, policy: str, step: int, short: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Answer at one step ahead what was wanted, the same by each series' factor, and what came."""
     wanted, demand = made.wanted[policy][:, :, step - 1], made.demand[:, :, step - 1]
-    learned = factors(wanted, demand, step, short) * wanted
-    later = slice(BEGIN, None)
+    learned = factors(wanted, demand, step, short, made.every) * wanted
+    later = slice(-(-BEGIN // made.every), None)
     return wanted[:, later], learned[:, later], demand[:, later]

@@ -38,7 +38,8 @@ def draw(found: Found, file: Path) -> None:
     axes = figure.subplots(2, 2)
     _sizes(axes[0, 0], "forecasts at the origins", found.origins[SHORTS[0]])
     _sizes(axes[0, 1], "forecasts anew at every step", found.steps[SHORTS[0]])
-    _missed(axes[1, 0], found.simulated[-1], f"{len(found.series)} series")
+    if found.simulated:
+        _missed(axes[1, 0], found.simulated[-1], f"{len(found.series)} series")
     if found.event_walk is not None:
         _stretch(axes[1, 1], found)
     figure.savefig(file, dpi=DOTS_PER_INCH, format="png")

@@ -31,12 +31,13 @@ def kept_walk(
     members: Sequence[str],
     cache: Path | None,
     tell: Tell,
+    every: int = 1,
 ) -> list[Told]:
     """Read a walk from the folder, or walk and keep it; arguments as in `walk`."""
     if cache is None:
-        return walk(cases, plan, first, steps, members, tell)
+        return walk(cases, plan, first, steps, members, tell, every)
     sources = map(model_digest, [*members, WALK])
-    parts = [sorted(map(data_digest, cases)), first, steps, repr(plan), LEVEL, *sources]
+    parts = [sorted(map(data_digest, cases)), first, steps, every, repr(plan), LEVEL, *sources]
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     paths = [cache / "walks" / f"{_stem(case.series.id)}--{digest}.npz" for case in cases]
     found = [_load(path) for path in paths]
@@ -44,7 +45,7 @@ def kept_walk(
     if len(there) == len(cases):
         tell(f"the walk of {len(cases)} series is kept already")
         return there
-    told = walk(cases, plan, first, steps, members, tell)
+    told = walk(cases, plan, first, steps, members, tell, every)
     for path, each in zip(paths, told, strict=True):
         _save(path, each)
     return told
@@ -67,6 +68,7 @@ def _save(path: Path, told: Told) -> None:
             quantiles=told.quantiles.astype(np.float32),
             above=told.above,
             known=told.known,
+            every=np.int64(told.every),
             **arrays,  # type: ignore[arg-type]  # numpy types its further flags as arrays' names
         )
     beside.replace(path)
@@ -87,6 +89,7 @@ def _load(path: Path) -> Told | None:
                     for name in stored.files
                     if name.startswith(POINT)
                 },
+                every=int(stored["every"]),
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -20,13 +20,21 @@ DSP_EVERY = 12
 """Steps after which Crane's forecast is made anew; in between it goes on. It is dear."""
 
 
-def points(case: Case, plan: Plan, first: int, steps: int) -> dict[str, FloatArray]:
-    """Answer what other scalers' methods forecast at each step, shape (steps, horizon)."""
-    shown = [whole(case.window(first + at, plan.history).series) for at in range(steps)]
+def points(case: Case, plan: Plan, starts: range) -> dict[str, FloatArray]:
+    """Answer what other scalers' methods forecast, shape (len(starts), horizon).
+
+    Args:
+        case: The series.
+        plan: How much they are shown, and how far ahead they forecast.
+        starts: Index of the first value that is not known, at each moment.
+    """
+    shown = [whole(case.window(start, plan.history).series) for start in starts]
     far = plan.horizon + DSP_EVERY
-    dsp = [crane.dsp(shown[at], far) for at in range(0, steps, DSP_EVERY)]
+    each_dsp = -(-DSP_EVERY // starts.step)
+    dsp = [crane.dsp(series, far) for series in shown[::each_dsp]]
+    back = [place % each_dsp * starts.step for place in range(len(starts))]
     return {
         LINEAR: np.array([phpa.line(each, plan.horizon) for each in shown]),
         HOLT_WINTERS: np.array([phpa.holt_winters(each, plan.horizon) for each in shown]),
-        DSP: np.array([dsp[at // DSP_EVERY][at % DSP_EVERY :][: plan.horizon] for at in range(steps)]),
+        DSP: np.array([dsp[place // each_dsp][gone:][: plan.horizon] for place, gone in enumerate(back)]),
     }

@@ -60,6 +60,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--members", help="of the forecasts at the origins, by commas; all unless given")
     parser.add_argument("--walkers", help="of those made anew at every step; those that need numpy alone")
     parser.add_argument("--steps", type=int, help="steps of the walk; from the first origin to the end")
+    parser.add_argument(
+        "--every", type=int, choices=[1, 2, 3, 4, 6, 12, 24], default=1,
+        help="forecast anew after so many steps, for dear models; above 1 nothing is simulated",
+    )  # fmt: skip
     parser.add_argument("--event-steps", type=int, default=4032, help="steps of the walk with events")
     parser.add_argument("--cache", type=Path, help="keep forecasts in a folder")
     parser.add_argument("--jobs", type=int, default=2, help="processes")

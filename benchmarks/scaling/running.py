@@ -80,6 +80,7 @@ class Asked:
         members: Of the forecasts at the origins.
         walkers: Of those made anew at every step.
         steps: Of the walk.
+        every: How many of them lie between two forecasts of the walk. Only at 1 is anything simulated.
         event_steps: Of the walk with events.
         resources: What may be used.
         seed: Of requests and durations.
@@ -91,6 +92,7 @@ class Asked:
     event_steps: int
     resources: Resources
     seed: int
+    every: int = 1
 
 
 def run(cases: Sequence[Case], eventful: Case | None, plan: Plan, asked: Asked, tell: Tell) -> Found:
@@ -112,6 +114,8 @@ def run(cases: Sequence[Case], eventful: Case | None, plan: Plan, asked: Asked, 
     found.own = {
         policy: {lead: own(walk, policy, lead, SHORTS[0]) for lead in LEADS} for policy in (ENCHAIN, REACTIVE)
     }
+    if asked.every > 1:
+        return found
     tell("simulating")
     found.simulated = [simulate(walk, lead, asked.seed) for lead in LEAD_SECONDS]
     if eventful is not None:
@@ -133,7 +137,9 @@ def _walk(
     cases: Sequence[Case], plan: Plan, first: Sequence[int], steps: int, asked: Asked, tell: Tell
 ) -> Trial:
     cache: Path | None = asked.resources.cache
-    return at_steps(cases, plan, kept_walk(cases, plan, first, steps, asked.walkers, cache, tell))
+    return at_steps(
+        cases, plan, kept_walk(cases, plan, first, steps, asked.walkers, cache, tell, asked.every)
+    )
 
 
 def _with_events(case: Case, plan: Plan, asked: Asked, tell: Tell) -> Trial:

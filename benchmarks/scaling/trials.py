@@ -4,7 +4,7 @@ Trials at the backtest's origins and at every step come to this; sizes and simul
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,11 +23,13 @@ class Trial:
         series: Ids.
         demand: Shape (n, k, horizon): what came, NaN where it is not known.
         wanted: By policy, of the same shape, before any headroom.
+        every: How many steps lie between two moments; 1 where it does not matter.
     """
 
     series: tuple[str, ...]
     demand: FloatArray
     wanted: Mapping[str, FloatArray]
+    every: int = 1
 
 
 def trial(series: Sequence[str], demand: FloatArray, sights: Sequence[Sequence[Sight]]) -> Trial:
@@ -49,7 +51,7 @@ def sights(case: Case, told: Told) -> list[Sight]:
     """Answer what may be seen of a series at each step."""
     return [
         Sight(
-            series=case.window(told.first + at, None).series,
+            series=case.window(told.first + at * told.every, None).series,
             begun=told.first,
             quantiles=told.quantiles[at],
             points={name: each[at] for name, each in told.points.items()},
@@ -61,19 +63,20 @@ def sights(case: Case, told: Told) -> list[Sight]:
 
 
 def at_steps(cases: Sequence[Case], plan: Plan, told: Sequence[Told]) -> Trial:
-    """Run the trial at every step of a walk."""
+    """Run the trial at every moment of a walk."""
     demand = np.stack(
         [_ahead(case.series, each, plan.horizon) for case, each in zip(cases, told, strict=True)]
     )
     seen = [sights(case, each) for case, each in zip(cases, told, strict=True)]
-    return trial([case.series.id for case in cases], demand, seen)
+    made = trial([case.series.id for case in cases], demand, seen)
+    return replace(made, every=told[0].every)
 
 
 def _ahead(series: Series, told: Told, horizon: int) -> FloatArray:
-    """Answer what came after each step, shape (steps, horizon), NaN beyond the series' end."""
+    """Answer what came after each moment, shape (moments, horizon), NaN beyond the series' end."""
     padded = np.concatenate([series.values, np.full(horizon, np.nan)])
     every = np.lib.stride_tricks.sliding_window_view(padded, horizon)
-    return every[told.first : told.first + len(told.quantiles)]
+    return every[told.first :: told.every][: len(told.quantiles)]
 
 
 def at_lead(array: FloatArray, lead: str) -> FloatArray:

@@ -43,6 +43,7 @@ class Told:
         above: Shape (steps,): see `Sight`.
         known: Likewise.
         points: By other scalers' methods, shape (steps, horizon).
+        every: How many steps lie between two of these moments.
     """
 
     series: str
@@ -51,10 +52,17 @@ class Told:
     above: FloatArray
     known: FloatArray
     points: Mapping[str, FloatArray]
+    every: int = 1
 
 
 def walk(
-    cases: Sequence[Case], plan: Plan, first: Sequence[int], steps: int, members: Sequence[str], tell: Tell
+    cases: Sequence[Case],
+    plan: Plan,
+    first: Sequence[int],
+    steps: int,
+    members: Sequence[str],
+    tell: Tell,
+    every: int = 1,
 ) -> list[Told]:
     """Walk.
 
@@ -65,14 +73,17 @@ def walk(
         steps: How many steps the trial has.
         members: Of the combination.
         tell: Called with progress, in words.
+        every: Forecasts are made anew after so many steps, a divisor of `KEEP_EVERY`; only these moments are
+            told of.
     """
     warm = min(WARM_STEPS, *(each - plan.least for each in first))
+    warm -= warm % every
     asker = Asker(horizon=plan.horizon, seed=plan.seed, monotonic=float)
     learned = _learned(cases, plan, [each - warm for each in first], members)
     tracks = [empty(tuple(members), plan.step_seconds, plan.horizon) for _ in cases]
     kept: list[tuple[int, FloatArray]] = []
     rows: list[tuple[FloatArray, FloatArray]] = []
-    for at in range(-warm, steps):
+    for at in range(-warm, steps, every):
         moments = [_moment(case, plan, start + at) for case, start in zip(cases, first, strict=True)]
         now = _asked(asker, moments, members, learned)
         quantiles = combined(moments, now, tracks)
@@ -91,7 +102,7 @@ def walk(
         if at % TELL_EVERY == 0:
             tell(f"step {at} of {steps}")
     return [
-        _told(case, start, index, rows, plan)
+        _told(case, start, index, rows, plan, every)
         for index, (case, start) in enumerate(zip(cases, first, strict=True))
     ]
 
@@ -132,7 +143,7 @@ def _kept(track: Track, each: Moment, now: Mapping[str, FloatArray], index: int)
 
 
 def _told(
-    case: Case, first: int, index: int, rows: Sequence[tuple[FloatArray, FloatArray]], plan: Plan
+    case: Case, first: int, index: int, rows: Sequence[tuple[FloatArray, FloatArray]], plan: Plan, every: int
 ) -> Told:
     words = np.array([counted[index] for _, counted in rows])
     return Told(
@@ -141,5 +152,6 @@ def _told(
         quantiles=np.array([quantiles[index] for quantiles, _ in rows]),
         above=words[:, 0],
         known=words[:, 1],
-        points=points(case, plan, first, len(rows)),
+        points=points(case, plan, range(first, first + len(rows) * every, every)),
+        every=every,
     )

@@ -84,14 +84,16 @@ def test_the_same_seed_gives_the_same_figures() -> None:
     assert simulate(made(), 900, 3) == simulate(made(), 900, 3)
 
 
-@given(st.integers(1, HORIZON), st.integers(0, BEGIN + 59))
-def test_headroom_never_uses_what_has_not_come(step: int, place: int) -> None:
-    demand = np.random.default_rng(0).gamma(5.0, 0.2, (2, BEGIN + 60))
+@given(st.integers(1, HORIZON), st.integers(0, BEGIN + 59), st.sampled_from([1, 4, 24]))
+def test_headroom_never_uses_what_has_not_come(step: int, moment: int, every: int) -> None:
+    demand = np.random.default_rng(0).gamma(5.0, 0.2, (2, (BEGIN + 60) // every))
+    place = min(moment // every, demand.shape[1] - 1)
     changed = demand.copy()
-    changed[0, place] = 1e6  # the moment `place` is judged by the value that comes `step` moments later
-    before, after = (factors(np.ones_like(each), each, step, 0.02) for each in (demand, changed))
+    changed[0, place] = 1e6  # the moment `place` is judged by the value that comes `step` steps later
+    before, after = (factors(np.ones_like(each), each, step, 0.02, every) for each in (demand, changed))
 
-    assert before[:, : place + step].tolist() == after[:, : place + step].tolist()
+    known = -(-(place * every + step) // every)  # the first moment at which that value is known
+    assert before[:, :known].tolist() == after[:, :known].tolist()
 
 
 def test_the_price_of_a_short_step_leaves_the_share_short_that_is_wanted() -> None:

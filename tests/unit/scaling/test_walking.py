@@ -43,6 +43,18 @@ def test_every_step_has_a_forecast(told: Told) -> None:
     assert {name: each.shape for name, each in told.points.items()} == dict.fromkeys(PEERS, (STEPS, 48))
 
 
+def test_forecasts_made_anew_less_often_are_the_same_at_their_moments(told: Told) -> None:
+    (seldom,) = walk([case()], PLAN, [FIRST], STEPS, MEMBERS, silent, every=4)
+    trial, whole = at_steps([case()], PLAN, [seldom]), at_steps([case()], PLAN, [told])
+
+    assert np.array_equal(seldom.quantiles, told.quantiles[::4])
+    assert seldom.known.tolist() == told.known[::4].tolist()
+    assert np.array_equal(trial.demand, whole.demand[:, ::4], equal_nan=True)
+    assert np.array_equal(trial.wanted[ENCHAIN], whole.wanted[ENCHAIN][:, ::4])
+    for name, points in seldom.points.items():
+        assert np.array_equal(points, told.points[name][::4])
+
+
 def test_how_forecasts_kept_their_word_is_counted_as_values_come(told: Told) -> None:
     assert (
         np.diff(told.known[1:]) > 0

@@ -190,7 +190,9 @@ def leader_loops(settings: ControlPlaneSettings) -> Sequence[LeaderLoop]:
         OutboxLoop(readers, clock=clock, rng=rng),
         SwitchingLoop(Handshakes(settings.server.tls), clock=clock, rng=rng),
         PlanningLoop(clock=clock, rng=rng, pace_seconds=settings.planning_seconds),
-        ExperimentsLoop(clock=clock, rng=rng, look_seconds=settings.experiments_seconds),
+        ExperimentsLoop(
+            Handshakes(settings.server.tls), clock=clock, rng=rng, look_seconds=settings.experiments_seconds
+        ),
     )
 
 

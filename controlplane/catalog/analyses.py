@@ -13,6 +13,7 @@ from controlplane.experiments.analysis import analyse
 from controlplane.experiments.predictions import Prediction, checks, predicted
 from enchain.chains.decision_names import ExperimentName, RecommendationName
 from enchain.chains.errors import NotFoundError
+from enchain.chains.warming import start_told
 from enchain.process.clock import Clock
 from enchain.state import keys
 from enchain.state.store import Store
@@ -67,6 +68,7 @@ class AnalysisCatalog:
         analysis.warnings.extend(measured.warnings)
         said = await self._predicted(experiment.recommendation)
         analysis.predictions.extend(checks(asked, measured.arms, said))
+        analysis.advice = start_told(experiment) or analysis.advice
         return analysis
 
     async def _predicted(self, recommendation: str) -> Mapping[str, Prediction]:

@@ -10,6 +10,7 @@ from controlplane.catalog import surveys
 from controlplane.catalog.documents import Document, read, readable, scan
 from controlplane.catalog.removal import not_found
 from controlplane.switching import holding
+from controlplane.switching.holding import Fleet
 from controlplane.switching.records import Switch
 from controlplane.switching.states import RETIRING, is_end
 from enchain.chains.errors import NotFoundError, PreconditionError, Violation
@@ -78,15 +79,14 @@ def _refuse_missing_steps(
         )
 
 
-async def refuse_unserved(store: Store, experiment: Experiment, chains: Sequence[Chain]) -> None:
+def refuse_unserved(experiment: Experiment, chains: Sequence[Chain], fleet: Fleet) -> None:
     """Refuse to send requests to chains that nobody serves and whose instances nobody here can start.
 
     Raises:
         PreconditionError: There is one.
     """
-    fleet = await surveys.fleet(store)
     for arm, chain in zip(experiment.arms, chains, strict=True):
-        need = dict.fromkeys(holding.pools_of([chain]), 1)
+        need = holding.one_of_each([chain])
         stuck = holding.unlaunchable(need, fleet)
         if stuck:
             short = "; ".join(holding.short(need, fleet))

@@ -75,6 +75,8 @@ class Edit:
         for name in self.differs:
             after.ClearField(name)  # type: ignore[arg-type]  # its stub wants a literal
             _copy(wanted, after, name)
+        if before.state == DRAFT:
+            after.ClearField("warming")  # why another draft could not be started
         if before.state == DRAFT and ASSIGNING & set(self.differs):
             del after.phases[:]
             after.phases.append(first_phase(after, seed_of(after, 1, ulid)))

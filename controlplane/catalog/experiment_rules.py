@@ -21,7 +21,7 @@ from enchain.v1.experiment_pb2 import Experiment, ExperimentMetric, Ramp
 OUTPUT_ONLY = frozenset(
     {
         "name", "etag", "create_time", "update_time", "state", "phases", "start_time", "end_time",
-        "conclusion", "history",
+        "conclusion", "history", "warming",
     }
 )  # fmt: skip
 

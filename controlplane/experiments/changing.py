@@ -6,7 +6,7 @@ that routers act on (weights, coverage, seed, ranges) changes here and nowhere e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controlplane.experiments.states import Act, advance
 from enchain.chains.assignment import ranges
@@ -25,6 +25,8 @@ from enchain.v1.origin_pb2 import Identity
 
 HISTORY_MAX = 100
 SENTENCE_CHARS_MAX = 240
+NAMED_MAX = 8
+"""How many engine versions that are waited for are named."""
 BYTES_MAX = 56 * 1024
 """Below what a value may take."""
 
@@ -66,11 +68,55 @@ def started(experiment: Experiment, chains: Sequence[str], why: Why) -> Experime
     after = _acted(experiment, Act.START, why)
     for arm, chain in zip(after.arms, chains, strict=True):
         arm.chain = chain
+    after.ClearField("warming")
     phase = after.phases[-1]
     phase.start_time.FromDatetime(why.now)
     phase.ramp_time.FromDatetime(why.now)
     after.start_time.FromDatetime(why.now)
     return _told(after, Act.START, why)
+
+
+def warmed(
+    experiment: Experiment, chains: Sequence[str], waiting: Sequence[str], time: timedelta, why: Why
+) -> Experiment:
+    """Answer it as it waits for instances, each arm on the chain revision given.
+
+    Args:
+        experiment: A draft.
+        chains: In the order of the arms.
+        waiting: What it waits for.
+        time: How long that may take.
+        why: Who started it.
+    """
+    after = _acted(experiment, Act.WARM, why)
+    after.warming.Clear()
+    after.warming.start_time.FromDatetime(why.now)
+    after.warming.deadline.FromDatetime(why.now + time)
+    after.warming.actor.CopyFrom(why.actor)
+    after.warming.waiting.extend(waiting)
+    after.warming.written_chains.extend(arm.chain for arm in after.arms)
+    for arm, chain in zip(after.arms, chains, strict=True):
+        arm.chain = chain
+    return _told(after, Act.WARM, why)
+
+
+def waiting_for(experiment: Experiment, waiting: Sequence[str]) -> Experiment:
+    """Answer it as it waits for something else than before: nothing that anybody decided."""
+    after = Experiment()
+    after.CopyFrom(experiment)
+    del after.warming.waiting[:]
+    after.warming.waiting.extend(waiting)
+    return after
+
+
+def cooled(experiment: Experiment, reason: str, why: Why) -> Experiment:
+    """Answer it as a draft again, its arms on the chains that were written, since it could not be started."""
+    after = _acted(experiment, Act.COOL, why)
+    for arm, chain in zip(after.arms, after.warming.written_chains, strict=False):
+        arm.chain = chain
+    del after.warming.written_chains[:]
+    after.warming.reason, after.warming.fault = reason, why.description
+    return _told(after, Act.COOL, why)
 
 
 def paused(experiment: Experiment, why: Why) -> Experiment:
@@ -125,6 +171,7 @@ def reweighted(experiment: Experiment, weights: Mapping[str, float], seed: str, 
 def concluded(experiment: Experiment, conclusion: Conclusion, why: Why) -> Experiment:
     """Answer it concluded."""
     after = _acted(experiment, Act.CONCLUDE, why)
+    after.ClearField("warming")
     after.phases[-1].end_time.FromDatetime(why.now)
     after.end_time.FromDatetime(why.now)
     after.conclusion.CopyFrom(conclusion)
@@ -143,6 +190,11 @@ def noted(experiment: Experiment, act: Act, why: Why) -> Experiment:
 def arm_named(experiment: Experiment, name: str) -> Arm | None:
     """Answer an arm by its name; None where there is none."""
     return next((arm for arm in experiment.arms if arm.name == name), None)
+
+
+def sentence(text: str) -> str:
+    """Answer a text, or as much of it as is kept."""
+    return text if len(text) <= SENTENCE_CHARS_MAX else f"{text[: SENTENCE_CHARS_MAX - 1]}…"
 
 
 def _acted(experiment: Experiment, act: Act, why: Why) -> Experiment:
@@ -165,8 +217,8 @@ def _told(experiment: Experiment, act: Act, why: Why) -> Experiment:
     change = ExperimentChange(
         actor=why.actor,
         kind=act.value,
-        description=_sentence(why.description),
-        evidence=_sentence(why.evidence),
+        description=sentence(why.description),
+        evidence=sentence(why.evidence),
     )
     change.time.FromDatetime(why.now)
     experiment.history.append(change)
@@ -192,7 +244,3 @@ def _shorten(evidence: ExperimentAnalysis) -> None:
 
 def _bytes(experiment: Experiment) -> int:
     return len(canonical(experiment).encode())
-
-
-def _sentence(text: str) -> str:
-    return text if len(text) <= SENTENCE_CHARS_MAX else f"{text[: SENTENCE_CHARS_MAX - 1]}…"

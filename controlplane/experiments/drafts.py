@@ -37,13 +37,16 @@ class Draft:
     ranges: Sequence[experiment_pb2.ArmRange]
 
 
+BEFORE = frozenset({experiment_pb2.Experiment.STATE_DRAFT, experiment_pb2.Experiment.STATE_WARMING})
+"""States in which it enrols nobody yet."""
+
 DraftsOf = Callable[[str], Sequence[Draft]]
 """Answers the drafts of a workload by name; at most `DRAFTS_MAX`."""
 
 
 def draft_of(name: str, experiment: experiment_pb2.Experiment) -> Draft | None:
-    """Answer what is needed of the experiment of that id; None where it is no draft, or hashes otherwise."""
-    if experiment.state != experiment_pb2.Experiment.STATE_DRAFT or not experiment.phases:
+    """Answer what is needed of the experiment of that id; None where it has begun, or hashes otherwise."""
+    if experiment.state not in BEFORE or not experiment.phases:
         return None
     phase = experiment.phases[-1]
     if not phase.seed or phase.hash_version != HASH_VERSION:

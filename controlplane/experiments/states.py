@@ -18,8 +18,9 @@ DRAFT = Experiment.STATE_DRAFT
 RUNNING = Experiment.STATE_RUNNING
 PAUSED = Experiment.STATE_PAUSED
 CONCLUDED = Experiment.STATE_CONCLUDED
+WARMING = Experiment.STATE_WARMING
 
-OWNING: frozenset[State] = frozenset({RUNNING, PAUSED})
+OWNING: frozenset[State] = frozenset({WARMING, RUNNING, PAUSED})
 """In one of these it stands in its workload's route, and keeps its part of the layer and its chains."""
 
 
@@ -28,7 +29,9 @@ class Act(StrEnum):
 
     CREATE = "CREATED"
     UPDATE = "UPDATED"
+    WARM = "WARMING"
     START = "STARTED"
+    COOL = "NOT_STARTED"
     PAUSE = "PAUSED"
     RESUME = "RESUMED"
     COVERAGE = "COVERAGE"
@@ -39,13 +42,15 @@ class Act(StrEnum):
 
 TRANSITIONS: Mapping[Act, Mapping[State, State]] = MappingProxyType(
     {
-        Act.UPDATE: {each: each for each in (DRAFT, RUNNING, PAUSED, CONCLUDED)},
-        Act.START: {DRAFT: RUNNING},
+        Act.UPDATE: {each: each for each in (DRAFT, WARMING, RUNNING, PAUSED, CONCLUDED)},
+        Act.WARM: {DRAFT: WARMING},
+        Act.START: {DRAFT: RUNNING, WARMING: RUNNING},
+        Act.COOL: {WARMING: DRAFT},
         Act.PAUSE: {RUNNING: PAUSED},
         Act.RESUME: {PAUSED: RUNNING},
         Act.COVERAGE: {RUNNING: RUNNING, PAUSED: PAUSED},
         Act.WEIGHTS: {RUNNING: RUNNING, PAUSED: PAUSED},
-        Act.CONCLUDE: {RUNNING: CONCLUDED, PAUSED: CONCLUDED},
+        Act.CONCLUDE: {WARMING: CONCLUDED, RUNNING: CONCLUDED, PAUSED: CONCLUDED},
         # Deleting leads nowhere: the state is the one that it is deleted in.
         Act.DELETE: {DRAFT: DRAFT, CONCLUDED: CONCLUDED},
     }
@@ -55,7 +60,9 @@ TRANSITIONS: Mapping[Act, Mapping[State, State]] = MappingProxyType(
 WORDS: Mapping[Act, str] = MappingProxyType(
     {
         Act.UPDATE: "update",
+        Act.WARM: "start",
         Act.START: "start",
+        Act.COOL: "give up the start of",
         Act.PAUSE: "pause",
         Act.RESUME: "resume",
         Act.COVERAGE: "change the coverage of",
@@ -68,6 +75,7 @@ WORDS: Mapping[Act, str] = MappingProxyType(
 _REMEDIES: Mapping[State, str] = MappingProxyType(
     {
         DRAFT: "Start it first (enchain experiments start), or change the document and apply it again.",
+        WARMING: "Wait until it runs, or conclude it (enchain experiments conclude).",
         RUNNING: "Pause or conclude it first (enchain experiments pause, enchain experiments conclude).",
         PAUSED: "Resume or conclude it first (enchain experiments resume, enchain experiments conclude).",
         CONCLUDED: "A conclusion is final: create another experiment.",

@@ -1,4 +1,4 @@
-"""The leader's loop that looks at experiments: ramps, rolls back, promotes and ends them.
+"""The leader's loop that looks at experiments: lets them run, ramps, rolls back, promotes and ends them.
 
 The election runs it in each term, with a fenced store. A round reads everything anew and remembers nothing,
 so it may be forgotten or repeated at any time. What to do is decided in `controlplane.experiments.deciding`,
@@ -14,15 +14,19 @@ from controlplane.catalog.analyses import AnalysisCatalog
 from controlplane.catalog.audit import REASON_CHARACTERS_MAX, Caller
 from controlplane.catalog.changes import stamper
 from controlplane.catalog.documents import Document, read, same, scan, write
-from controlplane.catalog.experiment_life import Asked, ExperimentLife
+from controlplane.catalog.experiment_life import ExperimentLife
+from controlplane.catalog.experiment_moments import Asked, Moments
 from controlplane.catalog.experiment_owners import check_whole, experiments_of
+from controlplane.catalog.experiment_starts import ExperimentStarts
 from controlplane.catalog.experiment_statistics import ExperimentStatistics
 from controlplane.catalog.promotions import Promotions
 from controlplane.experiments.deciding import Action, Climb, End, Look, Nothing, Pause, decide
 from controlplane.experiments.looks import LOOKS_MAX, added
-from controlplane.experiments.states import owns
+from controlplane.experiments.states import WARMING, owns
 from controlplane.loops.leadership import LeadershipLostError
 from controlplane.loops.rounds import DONE, in_rounds
+from controlplane.loops.warming import Warming
+from controlplane.switching.health import Health
 from enchain.chains.decision_names import ExperimentName
 from enchain.chains.errors import ConflictError, EnchainError, UnavailableError, UnsettledError
 from enchain.process.clock import Clock
@@ -53,6 +57,7 @@ class ExperimentsLoop:
     """Looks at all experiments.
 
     Args:
+        health: Asks instances whether they answer.
         clock: Time.
         rng: Jitter.
         look_seconds: Between two rounds.
@@ -60,7 +65,10 @@ class ExperimentsLoop:
 
     name = "look at experiments"
 
-    def __init__(self, *, clock: Clock, rng: Random, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(
+        self, health: Health, *, clock: Clock, rng: Random, look_seconds: float = LOOK_SECONDS
+    ) -> None:
+        self._health = health
         self._clock = clock
         self._rng = rng
         self._look_seconds = look_seconds
@@ -68,7 +76,7 @@ class ExperimentsLoop:
     async def run(self, store: Store) -> None:
         """Look round by round, for ever."""
         await in_rounds(
-            ExperimentRounds(store, self._clock).round,
+            ExperimentRounds(store, self._health, self._clock).round,
             self.name,
             pace_seconds=self._look_seconds,
             ended=_counted,
@@ -82,10 +90,11 @@ class ExperimentRounds:
 
     Args:
         store: Fenced.
+        health: Asks instances whether they answer.
         clock: Time.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, health: Health, clock: Clock) -> None:
         stamp = stamper(clock)
         self._store = store
         self._clock = clock
@@ -93,6 +102,8 @@ class ExperimentRounds:
         self._statistics = ExperimentStatistics(store)
         self._life = ExperimentLife(store, stamp, self._analyses)
         self._promotions = Promotions(store, stamp)
+        starts = ExperimentStarts(store, Moments(store, stamp, self._analyses))
+        self._warming = Warming(store, starts, health, clock, method=METHOD, actor=ACTOR)
 
     async def round(self) -> None:
         """Look once at all experiments, and do what follows.
@@ -122,7 +133,9 @@ class ExperimentRounds:
 
     async def _tend(self, document: Document[Experiment]) -> None:
         experiment = document.message
-        if owns(experiment):
+        if experiment.state == WARMING:
+            await self._warming.tend(document)
+        elif owns(experiment):
             check_whole(experiment)
             analysis = await self._analyses.of(experiment)
             operations = await self._operations(experiment)

@@ -3,13 +3,16 @@
 `controlplane.services` registers it. Nothing is decided here.
 """
 
+from dataclasses import replace
 from typing import Protocol
 
 from controlplane.catalog.analyses import AnalysisCatalog
-from controlplane.catalog.experiment_life import Asked, ExperimentLife
+from controlplane.catalog.experiment_life import ExperimentLife
+from controlplane.catalog.experiment_moments import Asked
 from controlplane.catalog.experiments import ExperimentCatalog
 from controlplane.catalog.paging import page_of
 from controlplane.catalog.promotions import Promotions
+from controlplane.experiments.warming import warm_time
 from controlplane.rpc.callers import Context, caller_of
 from enchain.chains import names
 from enchain.chains.assignment import explain
@@ -113,7 +116,8 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
     ) -> Experiment:
         """Start a draft."""
         asked = _asked(request, context, "StartExperiment", validate_only=request.validate_only)
-        return await self._life.start(asked)
+        warm = warm_time(request.warm_timeout) if request.HasField("warm_timeout") else None
+        return await self._life.start(replace(asked, warm=warm))
 
     async def PauseExperiment(  # noqa: N802 - the method's name on the wire
         self, request: experiment_pb2.PauseExperimentRequest, context: Context

@@ -65,6 +65,11 @@ def pools_of(chains: Iterable[Chain]) -> frozenset[PoolName]:
     return frozenset(pool_of(step) for chain in chains for step in chain.steps)
 
 
+def one_of_each(chains: Iterable[Chain]) -> dict[PoolName, int]:
+    """Answer that one instance of each version that chains need must be ready."""
+    return dict.fromkeys(pools_of(chains), 1)
+
+
 def needed(
     new: Sequence[Chain], old: Sequence[Chain], fleet: Fleet, asked: Mapping[PoolName, int]
 ) -> dict[PoolName, int]:

@@ -1,11 +1,12 @@
 """Experiments as people name and list them: `WORKLOAD/EXPERIMENT`, and the columns of a list."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
 from google.protobuf.message import Message
 
+from enchain.chains.warming import start_told
 from enchain.cli.output import age, enum_word
 from enchain.client import Client
 from enchain.v1 import experiment_pb2
@@ -46,6 +47,12 @@ COLUMNS: Mapping[str, Callable[[Any], Any]] = {
     "winner": _ended,
     "age": lambda e: age(e.create_time),
 }
+
+
+def starts(experiments: Iterable[Message]) -> list[str]:
+    """Say of each experiment whose start waits, or was not made, what it waits for or what was wrong."""
+    found = [each for each in experiments if isinstance(each, experiment_pb2.Experiment)]
+    return [f"{short(each.name)}: {told}" for each in found if (told := start_told(each))]
 
 
 async def experiments_page(client: Client, workload: str, token: str) -> tuple[list[Message], str]:

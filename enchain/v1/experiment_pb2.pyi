@@ -40,6 +40,8 @@ class Experiment(_message.Message):
         STATE_RUNNING: Experiment._State.ValueType  # 2
         STATE_PAUSED: Experiment._State.ValueType  # 3
         STATE_CONCLUDED: Experiment._State.ValueType  # 4
+        STATE_WARMING: Experiment._State.ValueType  # 5
+        """Started, and enrols nobody yet: engines of its arms have no ready instance. `warming` says which."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_UNSPECIFIED: Experiment.State.ValueType  # 0
@@ -47,6 +49,8 @@ class Experiment(_message.Message):
     STATE_RUNNING: Experiment.State.ValueType  # 2
     STATE_PAUSED: Experiment.State.ValueType  # 3
     STATE_CONCLUDED: Experiment.State.ValueType  # 4
+    STATE_WARMING: Experiment.State.ValueType  # 5
+    """Started, and enrols nobody yet: engines of its arms have no ready instance. `warming` says which."""
 
     class _OnConclusion:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -135,6 +139,7 @@ class Experiment(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     CONCLUSION_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    WARMING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`workloads/{workload}/experiments/{experiment}`; the id is `[a-z][a-z0-9-]{0,62}`."""
     etag: _builtins.str
@@ -212,6 +217,10 @@ class Experiment(_message.Message):
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExperimentChange]:
         """What was changed, by whom, on what evidence; the newest 100."""
 
+    @_builtins.property
+    def warming(self) -> Global___Warming:
+        """Its start, while it waits for instances; and afterwards where it could not be made. Gone once it runs."""
+
     def __init__(
         self,
         *,
@@ -242,14 +251,70 @@ class Experiment(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         conclusion: Global___Conclusion | None = ...,
         history: _abc.Iterable[Global___ExperimentChange] | None = ...,
+        warming: Global___Warming | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conclusion", b"conclusion", "create_time", b"create_time", "end_time", b"end_time", "goal", b"goal", "layer", b"layer", "ramp", b"ramp", "start_time", b"start_time", "time_limit", b"time_limit", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conclusion", b"conclusion", "create_time", b"create_time", "end_time", b"end_time", "goal", b"goal", "layer", b"layer", "ramp", b"ramp", "start_time", b"start_time", "time_limit", b"time_limit", "update_time", b"update_time", "warming", b"warming"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "conclusion", b"conclusion", "coverage", b"coverage", "create_time", b"create_time", "description", b"description", "eligibility", b"eligibility", "end_time", b"end_time", "etag", b"etag", "forced", b"forced", "goal", b"goal", "guardrails", b"guardrails", "history", b"history", "layer", b"layer", "metrics", b"metrics", "minimum_effect", b"minimum_effect", "name", b"name", "on_conclusion", b"on_conclusion", "on_guardrail", b"on_guardrail", "phases", b"phases", "ramp", b"ramp", "recommendation", b"recommendation", "significance", b"significance", "start_time", b"start_time", "state", b"state", "time_limit", b"time_limit", "unit", b"unit", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "conclusion", b"conclusion", "coverage", b"coverage", "create_time", b"create_time", "description", b"description", "eligibility", b"eligibility", "end_time", b"end_time", "etag", b"etag", "forced", b"forced", "goal", b"goal", "guardrails", b"guardrails", "history", b"history", "layer", b"layer", "metrics", b"metrics", "minimum_effect", b"minimum_effect", "name", b"name", "on_conclusion", b"on_conclusion", "on_guardrail", b"on_guardrail", "phases", b"phases", "ramp", b"ramp", "recommendation", b"recommendation", "significance", b"significance", "start_time", b"start_time", "state", b"state", "time_limit", b"time_limit", "unit", b"unit", "update_time", b"update_time", "warming", b"warming"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Experiment: _TypeAlias = Experiment  # noqa: Y015
+
+@_typing.final
+class Warming(_message.Message):
+    """A start that waits until every engine of every arm has a ready instance, or that did not come to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    WRITTEN_CHAINS_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why it is a draft again: WARMING_TIMEOUT, or why it may not be started any more; and in words. Empty while it
+    warms.
+    """
+    fault: _builtins.str
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the start was asked for, and by whom."""
+
+    @_builtins.property
+    def actor(self) -> _origin_pb2.Identity: ...
+    @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """Until then instances may take; then the experiment is a draft again."""
+
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is waited for, a line for each engine version, such as `ansible 2.1: 0 of 1 ready`."""
+
+    @_builtins.property
+    def written_chains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The chains of the arms as they were written, in the order of the arms: what they are once it is a draft again."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _origin_pb2.Identity | None = ...,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
+        waiting: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        fault: _builtins.str = ...,
+        written_chains: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "deadline", b"deadline", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "deadline", b"deadline", "fault", b"fault", "reason", b"reason", "start_time", b"start_time", "waiting", b"waiting", "written_chains", b"written_chains"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Warming: _TypeAlias = Warming  # noqa: Y015
 
 @_typing.final
 class Arm(_message.Message):
@@ -582,7 +647,7 @@ class ExperimentChange(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """CREATED, STARTED, PAUSED, RESUMED, COVERAGE, WEIGHTS, CONCLUDED, UPDATED."""
+    """CREATED, WARMING, STARTED, NOT_STARTED, PAUSED, RESUMED, COVERAGE, WEIGHTS, CONCLUDED, UPDATED."""
     description: _builtins.str
     evidence: _builtins.str
     """One sentence of what was known."""
@@ -1323,10 +1388,15 @@ class StartExperimentRequest(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    WARM_TIMEOUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     etag: _builtins.str
     validate_only: _builtins.bool
     request_id: _builtins.str
+    @_builtins.property
+    def warm_timeout(self) -> _duration_pb2.Duration:
+        """How long instances that must be launched may take. Default 5 minutes."""
+
     def __init__(
         self,
         *,
@@ -1334,10 +1404,11 @@ class StartExperimentRequest(_message.Message):
         etag: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        warm_timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["warm_timeout", b"warm_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only", "warm_timeout", b"warm_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

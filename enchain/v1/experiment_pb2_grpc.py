@@ -144,7 +144,8 @@ class ExperimentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartExperiment(self, request, context):
-        """Draft -> running: pins the chains of the arms to revisions, reserves its part of the layer, begins phase 1.
+        """Draft -> running: pins the chains of the arms to revisions, reserves its part of the layer, begins phase 1. Where
+        engines of the arms have no ready instance and can be launched: draft -> warming, and running once they are ready.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

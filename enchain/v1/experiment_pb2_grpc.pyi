@@ -48,7 +48,9 @@ class ExperimentServiceStub:
     DeleteExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.DeleteExperimentRequest, _experiment_pb2.DeleteExperimentResponse]
     """Deletes a draft, or one that is concluded, with its statistics."""
     StartExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.StartExperimentRequest, _experiment_pb2.Experiment]
-    """Draft -> running: pins the chains of the arms to revisions, reserves its part of the layer, begins phase 1."""
+    """Draft -> running: pins the chains of the arms to revisions, reserves its part of the layer, begins phase 1. Where
+    engines of the arms have no ready instance and can be launched: draft -> warming, and running once they are ready.
+    """
     PauseExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.PauseExperimentRequest, _experiment_pb2.Experiment]
     """Running -> paused: nobody new is enrolled; what was assigned stays."""
     ResumeExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.ResumeExperimentRequest, _experiment_pb2.Experiment]
@@ -84,7 +86,9 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     DeleteExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.DeleteExperimentRequest, _experiment_pb2.DeleteExperimentResponse]  # type: ignore[assignment]
     """Deletes a draft, or one that is concluded, with its statistics."""
     StartExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.StartExperimentRequest, _experiment_pb2.Experiment]  # type: ignore[assignment]
-    """Draft -> running: pins the chains of the arms to revisions, reserves its part of the layer, begins phase 1."""
+    """Draft -> running: pins the chains of the arms to revisions, reserves its part of the layer, begins phase 1. Where
+    engines of the arms have no ready instance and can be launched: draft -> warming, and running once they are ready.
+    """
     PauseExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.PauseExperimentRequest, _experiment_pb2.Experiment]  # type: ignore[assignment]
     """Running -> paused: nobody new is enrolled; what was assigned stays."""
     ResumeExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.ResumeExperimentRequest, _experiment_pb2.Experiment]  # type: ignore[assignment]
@@ -153,7 +157,9 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiment_pb2.StartExperimentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_pb2.Experiment, _abc.Awaitable[_experiment_pb2.Experiment]]:
-        """Draft -> running: pins the chains of the arms to revisions, reserves its part of the layer, begins phase 1."""
+        """Draft -> running: pins the chains of the arms to revisions, reserves its part of the layer, begins phase 1. Where
+        engines of the arms have no ready instance and can be launched: draft -> warming, and running once they are ready.
+        """
 
     @_abc_1.abstractmethod
     def PauseExperiment(

@@ -130,7 +130,9 @@ class Pool(_message.Message):
 
     @_builtins.property
     def demands(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """What each workload asks of the pool, by `workloads/{workload}`; the target is at least the sum."""
+        """What each workload asks of the pool, by `workloads/{workload}`, and what the arms of its experiments need beyond
+        that, by `workloads/{workload}/experiments/-`; the target is at least the sum.
+        """
 
     @_builtins.property
     def holds(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:

@@ -78,14 +78,21 @@ async def site_on_trial(
     """Set the site up, with a client of its experiments; `leader` runs the loops, here by default."""
     async with board(store, folder, leader=leader or leading_experiments) as made:
         await put_workload(store)
-        server = Server("127.0.0.1:0")
-        assemble(server, store, ArtifactCatalog(DirectoryArtifacts(folder)), clock=SystemClock())
-        channel = open_channel(await server.start())
-        try:
-            yield made, experiment_pb2_grpc.ExperimentServiceStub(channel)
-        finally:
-            await channel.close(None)
-            await server.stop(0)
+        async with experiment_service(store, folder) as stub:
+            yield made, stub
+
+
+@asynccontextmanager
+async def experiment_service(store: Store, folder: Path) -> AsyncIterator[Any]:
+    """Serve the control plane's API; answer a client of its experiments."""
+    server = Server("127.0.0.1:0")
+    assemble(server, store, ArtifactCatalog(DirectoryArtifacts(folder)), clock=SystemClock())
+    channel = open_channel(await server.start())
+    try:
+        yield experiment_pb2_grpc.ExperimentServiceStub(channel)
+    finally:
+        await channel.close(None)
+        await server.stop(0)
 
 
 @asynccontextmanager
@@ -94,7 +101,7 @@ async def leading_experiments(store: Store) -> AsyncIterator[None]:
     clock, rng = SystemClock(), Random(0)
     folding = OutboxLoop((OutcomeReader(),), clock=clock, rng=rng, gather_seconds=0.05)
     switching = SwitchingLoop(Handshakes(), clock=clock, rng=rng, look_seconds=0.1)
-    looking = ExperimentsLoop(clock=clock, rng=rng, look_seconds=LOOK_SECONDS)
+    looking = ExperimentsLoop(Handshakes(), clock=clock, rng=rng, look_seconds=LOOK_SECONDS)
     async with Tasks() as tasks:
         tasks.start("fold the outbox", folding.run(store))
         tasks.start("carry switches out", switching.run(store))

@@ -1,13 +1,16 @@
 """`enchain experiments start`, `pause`, `resume`, `coverage`, `weights`, `conclude` and `delete`."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeAlias, TypeVar
 
 import click
 
+from enchain.chains.warming import start_told
 from enchain.cli.experiment_names import COLUMNS, experiment_name, short
 from enchain.cli.output import dump, output_option, plain, show
 from enchain.cli.running import run
+from enchain.cli.switches import read_duration
 from enchain.client import Client
 from enchain.client.client import new_request_id
 from enchain.v1 import experiment_pb2, experiment_pb2_grpc
@@ -33,12 +36,21 @@ _etag = click.option("--etag", default="", help="Only if the experiment is still
 @click.command()
 @_experiment
 @click.option("--dry-run", is_flag=True, help="Check everything, start nothing.")
+@click.option(
+    "--warm-timeout", "warm", callback=read_duration, metavar="DURATION",
+    help="How long instances that are missing may take to be ready.  [default: 5m]",
+)  # fmt: skip
 @_etag
 @output_option
-def start(experiment: str, dry_run: bool, etag: str, output: str) -> None:
-    """Start a draft: its chains are pinned, and requests go to its arms."""
+def start(experiment: str, dry_run: bool, warm: timedelta | None, etag: str, output: str) -> None:
+    """Start a draft: its chains are pinned, and requests go to its arms.
+
+    Where instances must be started first it is warming until they are ready, and enrols nobody.
+    """
     request = experiment_pb2.StartExperimentRequest(etag=etag, validate_only=dry_run)
-    _run(experiment, request, lambda stub: stub.StartExperiment, output)
+    if warm is not None:
+        request.warm_timeout.FromTimedelta(warm)
+    _run(experiment, request, lambda stub: stub.StartExperiment, output, tell=_warming)
 
 
 @click.command()
@@ -129,6 +141,12 @@ def _weight(text: str) -> tuple[str, float]:
     except ValueError:
         fault = f"“{text}” is no weight; write ARM=PERCENT, such as default=50"
         raise click.BadParameter(fault if sign else f"{fault}, for all arms") from None
+
+
+def _warming(begun: Experiment) -> None:
+    """Say what a start waits for."""
+    if told := start_told(begun):
+        click.echo(told, err=True)
 
 
 def _promotion(ended: Experiment) -> None:

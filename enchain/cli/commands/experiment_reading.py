@@ -2,7 +2,8 @@
 
 import click
 
-from enchain.cli.experiment_names import COLUMNS, experiment_name, experiments_page, short
+from enchain.chains.warming import start_told
+from enchain.cli.experiment_names import COLUMNS, experiment_name, experiments_page, short, starts
 from enchain.cli.output import dump, enum_word, output_option, plain, show, table
 from enchain.cli.running import run
 from enchain.client import Client
@@ -23,6 +24,9 @@ def list_experiments(workload: str, output: str) -> None:
             page, token = await experiments_page(client, workload, token)
             found.extend(page)
         show(found, COLUMNS, output)
+        if output == "table":
+            for told in starts(found):
+                click.echo(told)
 
     run(work, output=output)
 
@@ -80,6 +84,8 @@ def _print(experiment: experiment_pb2.Experiment) -> None:
     if experiment.HasField("layer"):
         part = experiment.layer
         click.echo(f"  {part.layer}: {part.start} to {part.end} of 1000")
+    if told := start_told(experiment):
+        click.echo(f"  {told}")
     if experiment.HasField("conclusion"):
         _print_conclusion(experiment.conclusion)
     click.echo()

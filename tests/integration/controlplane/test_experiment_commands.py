@@ -8,6 +8,7 @@ import pytest
 from enchain.cli import exits
 from tests.harness.commands import Command, Done
 from tests.harness.controlplane import Plane
+from tests.harness.pools import save_engine
 from tests.harness.site import routed_to
 
 DOCUMENT = (
@@ -62,6 +63,29 @@ async def test_an_experiment_is_applied_started_asked_and_concluded(desk: Desk) 
     for word in ("concluded", "winner via-files", "promoted by", "weights"):
         assert word in described.out
     assert "via-files (OPERATOR)" in listed.out
+
+
+async def test_a_start_that_waits_for_instances_says_for_which(desk: Desk) -> None:
+    serving = next(each for each in desk.plane.engines_started if each.instance.engine == "serving")
+    await desk.plane.unregister(serving.instance)
+    await save_engine(desk.plane.store, ["enchain-engine-process"], name="serving")
+    await desk.apply(DOCUMENT)
+
+    tried = await desk.run("experiments", "start", "site/ab", "--dry-run", "-o", "json")
+    started = await desk.run("experiments", "start", "site/ab", "--warm-timeout", "90s")
+    listed = await desk.run("experiments", "list", "site")
+    shown = await desk.run("experiments", "show", "site/ab")
+    described = await desk.run("experiments", "describe", "site/ab")
+    moved = await desk.run("switch", "site", "via-files")
+    ended = await desk.run("experiments", "conclude", "site/ab", "-o", "json")
+
+    assert tried.json["state"] == "STATE_WARMING"
+    assert "waiting for serving 1.0: 0 of 1 ready" in started.err
+    for told in (listed, shown, described):
+        assert "waiting for serving 1.0: 0 of 1 ready" in told.out
+    assert " warming " in listed.out
+    assert "EXPERIMENT_OWNS_ROUTE" in moved.err
+    assert (ended.json["state"], ended.json.get("warming")) == ("STATE_CONCLUDED", None)
 
 
 async def test_a_fault_names_line_field_cause_and_remedy(desk: Desk) -> None:

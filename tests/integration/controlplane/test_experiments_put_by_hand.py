@@ -6,6 +6,7 @@ import pytest
 
 from controlplane.catalog.pool_needs import Needs
 from controlplane.loops.experiments import ExperimentRounds
+from controlplane.switching.health import Handshakes
 from enchain.process.clock import SystemClock
 from enchain.state import keys
 from tests.harness.controlplane import Plane, refusal
@@ -35,7 +36,7 @@ async def test_a_look_at_all_goes_on_to_the_good_ones(ab: Experiments) -> None:
         def now(self) -> datetime:
             return super().now() + timedelta(hours=1)
 
-    await ExperimentRounds(ab.plane.store, Later()).round()
+    await ExperimentRounds(ab.plane.store, Handshakes(), Later()).round()
 
     ended = await ab.get("zz")
     assert ended.state == Experiment.STATE_CONCLUDED

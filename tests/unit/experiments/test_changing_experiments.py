@@ -1,5 +1,6 @@
 """What acts make of an experiment, and which act is possible when."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from controlplane.experiments.changing import (
     Why,
     bounded,
     concluded,
+    cooled,
     covered,
     first_phase,
     noted,
@@ -19,6 +21,7 @@ from controlplane.experiments.changing import (
     resumed,
     reweighted,
     started,
+    warmed,
 )
 from controlplane.experiments.states import TRANSITIONS, Act, advance
 from enchain.chains.digests import canonical
@@ -56,23 +59,19 @@ def test_the_table_says_what_is_possible_and_all_else_is_refused(
     assert caught.value.remedy
 
 
-def done(made: Experiment, act: str, why: Why) -> Experiment:
-    match act:
-        case "start":
-            return started(made, ["c@1", "d@1"], why)
-        case "pause":
-            return paused(made, why)
-        case "resume":
-            return resumed(made, why)
-        case "cover":
-            return covered(made, 40, why)
-        case "weigh":
-            return reweighted(made, {"old": 30, "new": 70}, f"seed-{why.now}", why)
-        case _:
-            return concluded(made, Conclusion(), why)
+DOING: Mapping[str, Callable[[Experiment, Why], Experiment]] = {
+    "warm": lambda made, why: warmed(made, ["c@1", "d@1"], [], timedelta(minutes=1), why),
+    "cool": lambda made, why: cooled(made, "WARMING_TIMEOUT", why),
+    "start": lambda made, why: started(made, ["c@1", "d@1"], why),
+    "pause": paused,
+    "resume": resumed,
+    "cover": lambda made, why: covered(made, 40, why),
+    "weigh": lambda made, why: reweighted(made, {"old": 30, "new": 70}, f"seed-{why.now}", why),
+    "conclude": lambda made, why: concluded(made, Conclusion(), why),
+}
 
 
-@given(st.lists(st.sampled_from(["start", "pause", "resume", "cover", "weigh", "conclude"]), max_size=30))
+@given(st.lists(st.sampled_from(sorted(DOING)), max_size=30))
 def test_whatever_is_done_in_any_order_phases_follow_on_one_another(acts: list[str]) -> None:
     made = draft()
     for number, act in enumerate(acts):
@@ -80,7 +79,7 @@ def test_whatever_is_done_in_any_order_phases_follow_on_one_another(acts: list[s
         before = Experiment()
         before.CopyFrom(made)
         try:
-            made = done(made, act, why)
+            made = DOING[act](made, why)
         except PreconditionError:
             assert made == before
             continue

@@ -24,7 +24,9 @@ from controlplane.switching.evidence import SwitchEvidenceReader
 from enchain.chains.cohort import bucket
 from enchain.process.clock import ManualClock
 from enchain.state import keys
+from enchain.state.codec import encode
 from enchain.state.memory import MemoryStore
+from enchain.state.store import Put, put
 from enchain.v1 import experiment_pb2, operation_pb2
 
 OUTCOMES_GOAL = 2000.0
@@ -41,7 +43,7 @@ def outcome(number: int, experiments: int, hours: float, random: Random) -> oper
     workload = number % experiments
     made = entry(number, workload, hours, random)
     made.experiment = f"workloads/site-{workload}/experiments/faster"
-    made.experiment_phase = 1
+    made.experiment_phase, made.experiment_seed = 1, f"seed-{workload}"
     made.bucket = bucket(f"seed-{workload}", made.routing_key)
     made.arm = ARMS[made.bucket // 5000]
     made.requester = f"person-{number % 100}"
@@ -79,6 +81,9 @@ async def measure(experiments: int, count: int) -> tuple[float, float]:
     clock = ManualClock(START + timedelta(days=10))
     readers = (RequestRateReader(), ProfileReader(), SwitchEvidenceReader(), OutcomeReader())
     loop = OutboxLoop(readers, clock=clock, rng=random)
+    for number in range(experiments):
+        running = Put(keys.experiment(f"site-{number}", "faster"), encode(experiment(number)))
+        await put(store, [running])
     warm = [outcome(n, experiments, 96 * n / WARM_ENTRIES, random) for n in range(WARM_ENTRIES)]
     await fill(store, warm)
     await loop.sweep(store)

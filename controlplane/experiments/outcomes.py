@@ -2,8 +2,9 @@
 
 The leader's folding loop calls it. To an arm belongs what was assigned to it at admission, and nothing is
 assigned here: the entry says which. Only for the time as a draft, which is phase 0, is the arm reckoned from
-the draft's hash. Whatever the order of entries, the statistics end up the same: sums are exact, and what is
-left out where there is too much is decided by its name.
+the draft's hash. What was assigned by an experiment that is deleted counts nowhere, not even for one of the
+same name. Whatever the order of entries, the statistics end up the same: sums are exact, and what is left out
+where there is too much is decided by its name.
 """
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
@@ -43,6 +44,8 @@ class OutcomeReader:
 
     name = "experiments"
     kind = Statistics
+    documents = "experiments"
+    document_kind = experiment_pb2.Experiment
 
     def __init__(self, drafts: DraftsOf = no_drafts) -> None:
         self._drafts = drafts
@@ -57,6 +60,21 @@ class OutcomeReader:
         workload = entry.workload.removeprefix("workloads/")
         placed = ((draft, place_of(draft, entry)) for draft in self._drafts(workload))
         return [f"{workload}/{draft.experiment}.0.{place[0]}" for draft, place in placed if place is not None]
+
+    def document_of(self, subject: str) -> str:
+        """The path of the experiment; empty for the time as a draft, which belongs to a seed by itself."""
+        workload, _, rest = subject.partition("/")
+        experiment, phase, _ = rest.split(".")
+        return f"{workload}/{experiment}" if int(phase) else ""
+
+    def belongs(self, entry: Entry, document: experiment_pb2.Experiment | None) -> bool:
+        """Say whether the experiment that assigned an entry is the one that stands: it has the seed.
+
+        Where the router did not say the seed, the one of that name is taken to be it.
+        """
+        seed, phases = entry.experiment_seed, document.phases if document is not None else ()
+        number = entry.experiment_phase
+        return not seed or any((each.number, each.seed) == (number, seed) for each in phases)
 
     def empty(self, subject: str) -> Statistics:
         """Statistics of an arm of which nothing was counted yet."""

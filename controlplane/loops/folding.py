@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from google.protobuf.message import Message
 
-from controlplane.loops.readers import Reader
+from controlplane.loops.readers import DependentReader, Reader
 from enchain.chains.errors import MalformedError
 from enchain.v1 import operation_pb2
 
@@ -19,7 +19,10 @@ ENTRIES_MAX = 50
 """Entries of one batch. Each takes a compare and a deletion, and etcd takes 128 of each."""
 
 PLACES_MAX = 32
-"""Statistics that one batch may write; each takes a compare and a put, and milliseconds to be spelled out."""
+"""Statistics that one batch may write; each takes a compare and a put, and milliseconds to be spelled out.
+
+What it belongs to takes another compare.
+"""
 
 AHEAD_MAX = timedelta(hours=1)
 """How far a router's clock may be ahead. One date far off would push every count out of a window."""
@@ -75,6 +78,36 @@ def fitting(wanted: Sequence[Sequence[Place]]) -> int:
         if count and (count == ENTRIES_MAX or len(taken) > PLACES_MAX):
             return count
     return len(wanted)
+
+
+def owner_of(readers: Mapping[str, DependentReader], place: Place) -> Place | None:
+    """The document that a statistic belongs to, as reader and path; None where it belongs to none."""
+    reader = readers.get(place.reader)
+    path = reader.document_of(place.subject) if reader is not None else ""
+    return Place(place.reader, path) if path else None
+
+
+def belonging(
+    readers: Mapping[str, DependentReader],
+    documents: Mapping[Place, Message | None],
+    entry: Entry,
+    found: Sequence[Place],
+) -> list[Place]:
+    """The places of an entry, without those to whose documents it does not belong.
+
+    Args:
+        readers: Those whose statistics belong to documents, by name.
+        documents: As they stand; None: there is none. Of what is missing nothing is known, and then
+            an entry belongs to it.
+        entry: What is folded.
+        found: Its places.
+    """
+    kept = []
+    for place in found:
+        owner = owner_of(readers, place)
+        if owner is None or owner not in documents or readers[place.reader].belongs(entry, documents[owner]):
+            kept.append(place)
+    return kept
 
 
 def fold(

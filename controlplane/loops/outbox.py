@@ -1,17 +1,17 @@
 """The leader's loop that folds the outbox into what is learned, each entry exactly once.
 
 The election runs it in each term, with a fenced store. One transaction compares the leader's key, every
-outbox key of a batch and every statistic that it adds to; it writes the statistics and deletes the outbox
-keys. So there is no read position that could be wrong: what is in the outbox has not been counted, what is
-counted is not in the outbox, and a leader that dies at any point leaves one of the two. What to write is
-decided in `folding.py`.
+outbox key of a batch, every statistic that it adds to and what these belong to; it writes the statistics and
+deletes the outbox keys. So there is no read position that could be wrong: what is in the outbox has not been
+counted, what is counted is not in the outbox, and a leader that dies at any point leaves one of the two. What
+to write is decided in `folding.py`.
 
 It is driven by what stands in the outbox: it follows it, sweeps it now and again, and may forget at any time
 what it has seen.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
@@ -24,7 +24,7 @@ from controlplane.loops.folding import Place
 from controlplane.loops.parsed import Parsed
 from controlplane.loops.patience import patiently
 from controlplane.loops.pending import Pending
-from controlplane.loops.readers import Reader
+from controlplane.loops.readers import DependentReader, Reader
 from enchain.chains.errors import EnchainError, ExhaustedError, MalformedError, UnsettledError
 from enchain.process.clock import Clock
 from enchain.process.lifecycle import Tasks
@@ -33,7 +33,7 @@ from enchain.process.telemetry import meter
 from enchain.state import keys
 from enchain.state.codec import decode, encode
 from enchain.state.follow import follow, full_jitter
-from enchain.state.store import Delete, Get, KeyValue, Put, Store, Txn, unchanged
+from enchain.state.store import Delete, Get, KeyValue, Put, Store, Txn, created_at, unchanged
 from enchain.v1 import operation_pb2
 
 SWEEP_SECONDS = 60.0
@@ -65,6 +65,11 @@ _unsettled = _meter.create_counter(
 _overflows = _meter.create_counter(
     "enchain.folding.overflows", "{overflow}", "Times when more entries waited than are held in memory."
 )
+_late = _meter.create_counter(
+    "enchain.folding.late",
+    "{outcome}",
+    "Outcomes that count nowhere, since what they belong to was deleted, by reader.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,28 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What a batch adds to, as it stands at one revision.
+
+    Attributes:
+        statistics: What was learned; what is missing is empty.
+        created: Create revision of each document that statistics belong to, by its key; 0: there is none.
+        documents: What these say; what cannot be read is missing.
+    """
+
+    statistics: Mapping[Place, Known]
+    created: Mapping[str, int]
+    documents: Mapping[Place, Message | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Folded:
-    """What folding a batch does: the transaction, and what its puts say."""
+    """What folding a batch does: the transaction, what its puts say, and what comes too late to count."""
 
     txn: Txn
     puts: tuple[Put, ...]
     messages: tuple[Message, ...]
+    late: tuple[tuple[str, Place], ...]
 
 
 class OutboxLoop:
@@ -117,6 +138,7 @@ class OutboxLoop:
     ) -> None:
         self._readers = tuple(readers)
         self._kinds = {reader.name: reader.kind for reader in readers}
+        self._dependent = {reader.name: reader for reader in readers if isinstance(reader, DependentReader)}
         self._parsed = Parsed()
         self._clock = clock
         self._rng = rng
@@ -200,9 +222,9 @@ class OutboxLoop:
         """Fold one batch, however often it must be decided anew."""
         failures = 0
         while batch:
-            known = await self._known(store, batch)
+            standing = await self._known(store, batch)
             try:
-                folded = self._fold_into(known, batch)
+                folded = self._fold_into(standing, batch)
             except Exception as error:  # noqa: BLE001 - whatever a reader trips over is set aside
                 await self._isolate(store, batch, error)
                 return
@@ -211,18 +233,34 @@ class OutboxLoop:
                     self._parsed.note(put.key, put.value, message)
                 _transactions.add(1)
                 _folded.add(len(batch))
+                _tell_late(folded.late)
                 return
             _conflicts.add(1)
             failures += 1
             await self._clock.sleep(full_jitter(failures, self._rng))
             batch = await self._standing(store, batch)
 
-    async def _known(self, store: Store, batch: Sequence[Waiting]) -> dict[Place, Known]:
-        """Read the statistics that a batch adds to; what cannot be read is set aside and begun anew."""
+    async def _known(self, store: Store, batch: Sequence[Waiting]) -> Standing:
+        """Read what a batch adds to; statistics that cannot be read are set aside and begun anew."""
         wanted = sorted({place for each in batch for place in each.places})
-        items = await _read_all(store, [keys.learned(place.reader, place.subject) for place in wanted])
+        owners = sorted({owner for place in wanted if (owner := folding.owner_of(self._dependent, place))})
+        names = [keys.learned(place.reader, place.subject) for place in wanted]
+        documents = [keys.document(self._dependent[each.reader].documents, each.subject) for each in owners]
+        items = await _read_all(store, [*names, *documents])
+        statistics = await self._statistics(store, dict(zip(wanted, items, strict=False)))
+        found = items[len(names) :]
+        created = [item.create_revision if item is not None else 0 for item in found]
+        return Standing(
+            statistics,
+            dict(zip(documents, created, strict=True)),
+            self._documents(dict(zip(owners, found, strict=True))),
+        )
+
+    async def _statistics(
+        self, store: Store, found: Mapping[Place, KeyValue | None]
+    ) -> Mapping[Place, Known]:
         known: dict[Place, Known] = {}
-        for place, item in zip(wanted, items, strict=True):
+        for place, item in found.items():
             if item is None:
                 continue
             try:
@@ -232,16 +270,33 @@ class OutboxLoop:
                 await refusing.set_aside(store, item, error, self._clock.now())
         return known
 
-    def _fold_into(self, known: dict[Place, Known], batch: Sequence[Waiting]) -> Folded:
+    def _documents(self, found: Mapping[Place, KeyValue | None]) -> Mapping[Place, Message | None]:
+        documents: dict[Place, Message | None] = {}
+        for owner, item in found.items():
+            kind = self._dependent[owner.reader].document_kind
+            try:
+                documents[owner] = (
+                    self._parsed.message(kind, item.key, item.value) if item is not None else None
+                )
+            except MalformedError as error:
+                _log.warning("outcomes count, whatever they belong to", subject=owner.subject, fault=error.message)
+        return documents
+
+    def _fold_into(self, standing: Standing, batch: Sequence[Waiting]) -> Folded:
         """Say what folding a batch writes, and on what it rests.
 
         Raises:
             ExhaustedError: It is too large.
         """
+        known = standing.statistics
         statistics = {place: each.message for place, each in known.items()}
-        entries, wanted = [each.entry for each in batch], [each.places for each in batch]
+        entries = [each.entry for each in batch]
+        wanted = [
+            folding.belonging(self._dependent, standing.documents, each.entry, each.places) for each in batch
+        ]
         messages = folding.fold(self._readers, statistics, entries, wanted)
         compares = [unchanged(each.item.key, each.item.mod_revision) for each in batch]
+        compares += [created_at(key, revision) for key, revision in standing.created.items()]
         deletes = [Delete(each.item.key) for each in batch]
         puts: list[Put] = []
         for place, message in messages.items():
@@ -250,7 +305,14 @@ class OutboxLoop:
             puts.append(Put(key, encode(message)))
         if sum(len(put.value) for put in puts) > TRANSACTION_BYTES_MAX:
             raise ExhaustedError("the statistics of one batch are too large for a transaction")
-        return Folded(Txn(tuple(compares), (*puts, *deletes)), tuple(puts), tuple(messages.values()))
+        late = [
+            (each.entry.operation, place)
+            for each, kept in zip(batch, wanted, strict=True)
+            for place in each.places
+            if place not in kept
+        ]
+        txn = Txn(tuple(compares), (*puts, *deletes))
+        return Folded(txn, tuple(puts), tuple(messages.values()), tuple(late))
 
     async def _isolate(self, store: Store, batch: Sequence[Waiting], error: Exception) -> None:
         """Find the entry on which folding fails, set it aside, and fold the others."""
@@ -284,3 +346,11 @@ class OutboxLoop:
 async def _read_all(store: Store, names: Sequence[str]) -> tuple[KeyValue | None, ...]:
     """Read keys as they are at one revision; with a fenced store, within the term."""
     return (await store.commit(Txn(success=tuple(Get(name) for name in names)))).got
+
+
+def _tell_late(late: Sequence[tuple[str, Place]]) -> None:
+    for operation, place in late:
+        _late.add(1, {"reader": place.reader})
+        _log.info(
+            "outcome of what was deleted", operation=operation, reader=place.reader, subject=place.subject
+        )

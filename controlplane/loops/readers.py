@@ -4,7 +4,7 @@ The folding loop calls readers; `controlplane/demand` has the first. Profiles an
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from google.protobuf.message import Message
 
@@ -43,3 +43,30 @@ class Reader(Protocol):
 
     def fold(self, statistics: Any, entries: Sequence[operation_pb2.OutboxEntry]) -> Any:
         """Answer statistics of a subject with its entries added; what was given stays as it is."""
+
+
+@runtime_checkable
+class DependentReader(Reader, Protocol):
+    """A reader whose statistics belong to documents: what is left of one that is gone adds to nothing.
+
+    The loop reads the documents with the statistics, and folds on condition that each is still the one that
+    was created then. So an entry is counted before its document is deleted, or not at all.
+
+    Attributes:
+        documents: Where its documents lie: `table/<documents>/<path>`.
+        document_kind: The message that they are.
+    """
+
+    @property
+    def documents(self) -> str:
+        """Where its documents lie."""
+
+    @property
+    def document_kind(self) -> type[Message]:
+        """The message that they are."""
+
+    def document_of(self, subject: str) -> str:
+        """Answer the path of the document that statistics belong to; empty where they belong to none."""
+
+    def belongs(self, entry: operation_pb2.OutboxEntry, document: Any) -> bool:
+        """Say whether an entry belongs to a document as it stands; None: there is none."""

@@ -108,6 +108,7 @@ def outbox_of(operation: Operation) -> operation_pb2.OutboxEntry:
         measures=_measures(operation),
         experiment=operation.experiment,
         experiment_phase=operation.experiment_phase,
+        experiment_seed=operation.experiment_seed,
         experiment_forced=operation.experiment_forced,
         requester=operation.identity.subject[:256],
         compensated=any(step.state == StepRun.STATE_COMPENSATED for step in operation.steps),

@@ -50,12 +50,13 @@ _WORDS = {
 
 
 class Place(NamedTuple):
-    """An arm, its chain, and its buckets: `start` <= bucket < `end` of 10,000."""
+    """An arm, its chain, its buckets, `start` <= bucket < `end` of 10,000, and the seed of its phase."""
 
     arm: str
     chain: str
     start: int
     end: int
+    seed: str = ""
 
 
 class Assignment(NamedTuple):
@@ -283,7 +284,7 @@ def _places(experiment: Experiment, phase: experiment_pb2.Phase) -> tuple[Place,
             raise _malformed(experiment, f"{part.arm} has no range of its own", "INVALID_RANGE")
         reached = part.end
     pairs = zip(experiment.arms, phase.ranges, strict=True)
-    return tuple(Place(arm.name, arm.chain, part.start, part.end) for arm, part in pairs)
+    return tuple(Place(arm.name, arm.chain, part.start, part.end, phase.seed) for arm, part in pairs)
 
 
 def _forced(experiment: Experiment, places: Sequence[Place]) -> Mapping[str, Place]:

@@ -162,6 +162,11 @@ def learned(reader: str, subject: str) -> str:
     return f"{LEARNED}{reader}/{subject}"
 
 
+def document(kind: str, subject: str) -> str:
+    """Key of a document that routers follow, such as an experiment, by its path below all of its kind."""
+    return f"{TABLE}{kind}/{subject}"
+
+
 def refused(key: str) -> str:
     """Key under which a value that could not be folded is kept, by the key that it lay under."""
     place = key.removeprefix(OPERATIONS).removeprefix(LEARNED).removeprefix(ROOT)

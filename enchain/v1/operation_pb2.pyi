@@ -178,6 +178,7 @@ class Operation(_message.Message):
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     EXPERIMENT_PHASE_FIELD_NUMBER: _builtins.int
     EXPERIMENT_FORCED_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_SEED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`tenants/{tenant}/operations/{ulid}`."""
     etag: _builtins.str
@@ -217,6 +218,8 @@ class Operation(_message.Message):
     experiment_phase: _builtins.int
     experiment_forced: _builtins.bool
     """The key was forced into its arm: it counts in no statistic."""
+    experiment_seed: _builtins.str
+    """The seed of that phase. No other phase of any experiment has it, nor one of the same name that is created later."""
     @_builtins.property
     def inputs(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]: ...
     @_builtins.property
@@ -289,10 +292,11 @@ class Operation(_message.Message):
         experiment: _builtins.str = ...,
         experiment_phase: _builtins.int = ...,
         experiment_forced: _builtins.bool = ...,
+        experiment_seed: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "identity", b"identity", "locality", b"locality", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adoptions", b"adoptions", "arm", b"arm", "bucket", b"bucket", "cancel_requested", b"cancel_requested", "chain", b"chain", "create_time", b"create_time", "deadline", b"deadline", "diagnostics", b"diagnostics", "end_time", b"end_time", "epoch", b"epoch", "etag", b"etag", "events", b"events", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "fingerprint", b"fingerprint", "identity", b"identity", "inputs", b"inputs", "last_sequence", b"last_sequence", "locality", b"locality", "name", b"name", "on_failure", b"on_failure", "outputs", b"outputs", "plan_digests", b"plan_digests", "request_id", b"request_id", "resource", b"resource", "resource_uid", b"resource_uid", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "target", b"target", "traceparent", b"traceparent", "update_time", b"update_time", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adoptions", b"adoptions", "arm", b"arm", "bucket", b"bucket", "cancel_requested", b"cancel_requested", "chain", b"chain", "create_time", b"create_time", "deadline", b"deadline", "diagnostics", b"diagnostics", "end_time", b"end_time", "epoch", b"epoch", "etag", b"etag", "events", b"events", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "experiment_seed", b"experiment_seed", "fingerprint", b"fingerprint", "identity", b"identity", "inputs", b"inputs", "last_sequence", b"last_sequence", "locality", b"locality", "name", b"name", "on_failure", b"on_failure", "outputs", b"outputs", "plan_digests", b"plan_digests", "request_id", b"request_id", "resource", b"resource", "resource_uid", b"resource_uid", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "target", b"target", "traceparent", b"traceparent", "update_time", b"update_time", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -569,6 +573,7 @@ class Resource(_message.Message):
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     EXPERIMENT_PHASE_FIELD_NUMBER: _builtins.int
     EXPERIMENT_FORCED_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_SEED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`tenants/{tenant}/resources/{resource}`."""
     uid: _builtins.str
@@ -588,6 +593,7 @@ class Resource(_message.Message):
     """As the operation that made it was assigned. Never recomputed."""
     experiment_phase: _builtins.int
     experiment_forced: _builtins.bool
+    experiment_seed: _builtins.str
     @_builtins.property
     def inputs(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]: ...
     @_builtins.property
@@ -628,10 +634,11 @@ class Resource(_message.Message):
         experiment: _builtins.str = ...,
         experiment_phase: _builtins.int = ...,
         experiment_forced: _builtins.bool = ...,
+        experiment_seed: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "identity", b"identity", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "create_time", b"create_time", "etag", b"etag", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "generation", b"generation", "identity", b"identity", "inputs", b"inputs", "name", b"name", "operation", b"operation", "outputs", b"outputs", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "target", b"target", "uid", b"uid", "update_time", b"update_time", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "create_time", b"create_time", "etag", b"etag", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "experiment_seed", b"experiment_seed", "generation", b"generation", "identity", b"identity", "inputs", b"inputs", "name", b"name", "operation", b"operation", "outputs", b"outputs", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "target", b"target", "uid", b"uid", "update_time", b"update_time", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1096,6 +1103,7 @@ class OutboxEntry(_message.Message):
     EXPERIMENT_FORCED_FIELD_NUMBER: _builtins.int
     REQUESTER_FIELD_NUMBER: _builtins.int
     COMPENSATED_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_SEED_FIELD_NUMBER: _builtins.int
     operation: _builtins.str
     verb: Global___Verb.ValueType
     state: Global___Operation.State.ValueType
@@ -1112,6 +1120,10 @@ class OutboxEntry(_message.Message):
     """The subject of the identity that asked."""
     compensated: _builtins.bool
     """Steps that had succeeded were destroyed again."""
+    experiment_seed: _builtins.str
+    """The seed of the phase: the outcome counts only while the experiment has it. Empty where the router did not say; then
+    it counts for the experiment of that name.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -1143,10 +1155,11 @@ class OutboxEntry(_message.Message):
         experiment_forced: _builtins.bool = ...,
         requester: _builtins.str = ...,
         compensated: _builtins.bool = ...,
+        experiment_seed: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "compensated", b"compensated", "create_time", b"create_time", "end_time", b"end_time", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "measures", b"measures", "operation", b"operation", "requester", b"requester", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "tenant", b"tenant", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "compensated", b"compensated", "create_time", b"create_time", "end_time", b"end_time", "experiment", b"experiment", "experiment_forced", b"experiment_forced", "experiment_phase", b"experiment_phase", "experiment_seed", b"experiment_seed", "measures", b"measures", "operation", b"operation", "requester", b"requester", "routing_key", b"routing_key", "state", b"state", "steps", b"steps", "tenant", b"tenant", "verb", b"verb", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,10 +27,12 @@ def assigned(
     measures: Mapping[str, float] | None = None,
     name: str = NAME,
     phase: int = 1,
+    seed: str = "",
 ) -> Entry:
     """What a provision leaves whose bucket is `number`; it was admitted `number` seconds after the start."""
     made = entry(workload=name.split("/")[1])
     made.experiment, made.experiment_phase, made.arm, made.bucket = name, phase, arm, number % 10_000
+    made.experiment_seed = seed
     made.routing_key, made.state, made.requester = f"customer-{number}", state, f"person-{number % 7}"
     made.create_time.FromDatetime(START + timedelta(seconds=number))
     made.end_time.FromDatetime(START + timedelta(seconds=number + seconds))

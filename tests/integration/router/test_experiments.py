@@ -70,7 +70,7 @@ async def resource_of(router: RunningRouter, name: str = "one") -> operation_pb2
     return await router.stub.GetResource(request)
 
 
-Kept = tuple[str, str, str, int, int, str, bool]
+Kept = tuple[str, str, str, int, str, int, str, bool]
 
 
 def kept(of: Operation | operation_pb2.Resource | operation_pb2.OutboxEntry) -> Kept:
@@ -80,6 +80,7 @@ def kept(of: Operation | operation_pb2.Resource | operation_pb2.OutboxEntry) -> 
         of.arm,
         of.experiment,
         of.experiment_phase,
+        of.experiment_seed,
         of.bucket,
         of.routing_key,
         of.experiment_forced,
@@ -90,7 +91,7 @@ def expected(of: Experiment, key: str) -> Kept:
     """The same, as a client works it out."""
     found = assignment.explain(of, key)
     forced = found.reason == "FORCED"
-    return found.chain, found.arm, found.experiment, found.phase, found.bucket, key, forced
+    return found.chain, found.arm, found.experiment, found.phase, found.seed, found.bucket, key, forced
 
 
 async def outbox(store: Store) -> dict[str, operation_pb2.OutboxEntry]:

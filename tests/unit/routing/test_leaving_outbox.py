@@ -128,13 +128,14 @@ def test_whatever_is_left_out_a_step_never_loses_the_others_of_its_call() -> Non
 
 def test_it_says_who_asked_and_what_the_experiment_said() -> None:
     experiment = "workloads/site/experiments/x"
-    place = Place("b", "workloads/site/chains/default@abc", 0, 10)
+    place = Place("b", "workloads/site/chains/default@abc", 0, 10, "x.3.A")
     run = provision_of(chain_of(), Assignment(experiment, 3, Reason.FORCED, "k", 7, place))
     run, _ = play(run, events.Admitted(), chosen(0), answer(0), chosen(1), answer(1))
 
     entry = outbox_of(run.operation)
 
     assert (entry.experiment, entry.experiment_phase, entry.experiment_forced) == (experiment, 3, True)
+    assert entry.experiment_seed == run.resource.experiment_seed == "x.3.A"
     assert (entry.arm, entry.bucket, entry.routing_key, entry.requester) == ("b", 7, "k", "anonymous")
     assert not entry.compensated
 

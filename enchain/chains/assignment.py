@@ -143,7 +143,6 @@ class Assigner:
         self.phase = phase.number
         self._seed = phase.seed
         self._hash_version = phase.hash_version
-        self._state = cohort.seeded(phase.seed)
         self._owners = _owners(self.places)
         self._eligible = _eligible(experiment.eligibility)
         self._bars = not self.running or bool(self.layer) or self._eligible is not None
@@ -169,7 +168,7 @@ class Assigner:
             barred = self._barred(key, attributes, in_layer=in_layer)
             if barred is not None:
                 return barred
-        bucket = cohort.bucket_after(self._state, key)
+        bucket = cohort.bucket(self._seed, key)
         owner = self._owners[bucket]
         if owner == _NOBODY:
             return Assignment(self.name, self.phase, Reason.OUTSIDE_COVERAGE, key, bucket)
@@ -191,7 +190,7 @@ class Assigner:
 
     def hashed(self, key: str) -> tuple[int, Place | None]:
         """A key's bucket and the arm that has it, whatever else speaks against it: also those of a draft."""
-        bucket = cohort.bucket_after(self._state, key)
+        bucket = cohort.bucket(self._seed, key)
         owner = self._owners[bucket]
         return bucket, None if owner == _NOBODY else self.places[owner]
 

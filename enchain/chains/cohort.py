@@ -8,6 +8,8 @@ Definition: https://docs.growthbook.io/lib/build-your-own#hashing, sections `has
 
 from dataclasses import dataclass
 
+from fnv_hash_fast import fnv1a_32
+
 from enchain.chains.errors import MalformedError
 from enchain.v1 import chain_pb2
 
@@ -16,50 +18,15 @@ HASH_VERSION = 2
 LAYER_SLOTS = 1_000
 """Parts that a layer is divided into."""
 
-_OFFSET, _PRIME, _MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
-
-_HEAD = 4
-_heads: dict[bytes, int] = {}
-"""State of the hash by the first digits of a number; at most 10,000 of them."""
-
-
-def fnv1a32(data: bytes, state: int = _OFFSET) -> int:
-    """FNV-1a hash of 32 bits; goes on from what was hashed before where `state` is its result."""
-    for byte in data:
-        state = ((state ^ byte) * _PRIME) & _MASK
-    return state
-
-
-def seeded(seed: str) -> int:
-    """State of the hash after a seed, which many keys have in common; for `bucket_after`."""
-    return fnv1a32(_bytes(seed))
-
-
-def bucket_after(state: int, key: str) -> int:
-    """Bucket of a key, 0..9999, under the seed that `state` was made of."""
-    for byte in _bytes(key):
-        state = ((state ^ byte) * _PRIME) & _MASK
-    digits = b"%d" % state
-    state = _heads.get(digits[:_HEAD]) or _head(digits[:_HEAD])
-    for byte in digits[_HEAD:]:
-        state = ((state ^ byte) * _PRIME) & _MASK
-    return state % BUCKETS
-
-
-def _head(digits: bytes) -> int:
-    """Hash the first digits, of which there are few, once for all keys."""
-    state = _heads[digits] = fnv1a32(digits)
-    return state
-
 
 def bucket(seed: str, key: str) -> int:
     """Bucket of a key, 0..9999. Any text at all has one."""
-    return bucket_after(seeded(seed), key)
+    return fnv1a_32(b"%d" % fnv1a_32(_bytes(seed + key))) % BUCKETS
 
 
 def layer_slot(layer: str, key: str) -> int:
     """Thousandth of a layer that a key falls into, 0..999, as GrowthBook's `inNamespace`: hash version 1."""
-    return fnv1a32(_bytes(f"{key}__{layer}")) % LAYER_SLOTS
+    return fnv1a_32(_bytes(f"{key}__{layer}")) % LAYER_SLOTS
 
 
 def _bytes(text: str) -> bytes:

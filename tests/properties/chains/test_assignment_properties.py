@@ -1,6 +1,6 @@
 """Assignment for any seed, key, weights and coverage: the definition is kept, and nobody is in two arms."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enchain.chains import assignment, cohort
@@ -20,11 +20,31 @@ def weights(draw: st.DrawFn) -> dict[str, float]:
     return {f"arm-{number}": length / 100 for number, length in enumerate(lengths)}
 
 
-@given(seed=texts, key=texts)
-def test_a_bucket_is_the_hash_of_the_hash(seed: str, key: str) -> None:
-    inner = cohort.fnv1a32((seed + key).encode())
+def plain_hash(text: str) -> int:
+    """FNV-1a of 32 bits as it is defined, byte by byte: http://www.isthe.com/chongo/tech/comp/fnv."""
+    state = 0x811C9DC5
+    for byte in text.encode("utf-8", "surrogatepass"):
+        state = (state ^ byte) * 0x01000193 % 2**32
+    return state
 
-    assert cohort.bucket_after(cohort.seeded(seed), key) == cohort.fnv1a32(str(inner).encode()) % 10_000
+
+any_texts = st.text(st.characters(exclude_categories=()), max_size=40)
+"""With halves of surrogate pairs, which UTF-8 has no bytes for."""
+
+
+def test_the_plain_hash_is_the_published_one() -> None:
+    assert [plain_hash(text) for text in ("", "a", "foobar")] == [0x811C9DC5, 0xE40C292C, 0xBF9CF968]
+
+
+@given(seed=any_texts, key=any_texts)
+@example(seed="\ud800", key="\udc00")
+def test_a_bucket_is_the_hash_of_the_hash(seed: str, key: str) -> None:
+    assert cohort.bucket(seed, key) == plain_hash(str(plain_hash(seed + key))) % 10_000
+
+
+@given(layer=any_texts, key=any_texts)
+def test_a_part_of_a_layer_is_the_hash_of_key_and_layer(layer: str, key: str) -> None:
+    assert cohort.layer_slot(layer, key) == plain_hash(f"{key}__{layer}") % 1_000
 
 
 @given(arms=weights(), low=st.floats(0.01, 100), high=st.floats(0.01, 100))

@@ -7,11 +7,6 @@ from enchain.chains.errors import MalformedError
 from enchain.v1 import chain_pb2
 
 
-@pytest.mark.parametrize(("text", "expected"), [("", 0x811C9DC5), ("a", 0xE40C292C), ("foobar", 0xBF9CF968)])
-def test_fnv1a_is_the_published_one(text: str, expected: int) -> None:
-    assert cohort.fnv1a32(text.encode()) == expected
-
-
 @pytest.mark.parametrize(
     ("seed", "key", "expected"),
     [

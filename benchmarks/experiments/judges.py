@@ -50,7 +50,7 @@ def peer(control: ArmSums, treated: ArmSums, level: float) -> Floats:
     base = np.where(first.mean == 0, 1, first.mean)
     variance = second.variance / base**2 + first.variance * second.mean**2 / base**4
     score = np.where(variance > 0, (second.mean / base - 1) / np.sqrt(np.where(variance > 0, variance, 1)), 0)
-    return msprt.log_evidence(score, first.count + second.count, level, PEER_TUNING)
+    return msprt.log_evidence(score, first.count + second.count, level, PEER_TUNING, apart=0)
 
 
 def _operations(arm: ArmSums) -> Moments:

@@ -100,8 +100,8 @@ def _least(found: Scores, apart: Floats, between: Floats, level: float) -> Float
         between: The same between bounds where it may be less than at both; infinite elsewhere.
         level: Of the test.
     """
-    where = msprt.log_evidence(found.where, found.size, level, WHERE_TUNING)
-    lowest = msprt.log_evidence(np.zeros_like(found.size), found.size, level, WHERE_TUNING)
+    where = msprt.log_evidence(found.where, found.size, level, WHERE_TUNING, apart=0)
+    lowest = msprt.log_evidence(np.zeros_like(found.size), found.size, level, WHERE_TUNING, apart=0)
     crosses = (found.where[..., :-1] < 0) & (found.where[..., 1:] >= 0)
     across = np.where(crosses, np.minimum(apart[..., :-1], apart[..., 1:]) + lowest, np.inf)
     turning = between + np.where(crosses, lowest, np.minimum(where[..., :-1], where[..., 1:]))

@@ -3,6 +3,8 @@
 Each vector stands beside the library, its version and the call that gave it.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -37,7 +39,7 @@ def test_the_boundary_is_that_of_gbstats(
     """By gbstats 0.8.0: SequentialTwoSidedTTest of two SampleMeanStatistic, difference_type="absolute"."""
     first, second = mean_of(*control), mean_of(*treated)
     error = np.sqrt(first.variance + second.variance)
-    half = msprt.boundary(first.count + second.count, level, tuning) * error
+    half = msprt.boundary(first.count + second.count, level, tuning, apart=0) * error
     difference = second.mean - first.mean
     assert (difference - half, difference + half) == pytest.approx(interval, rel=1e-9)
 
@@ -47,9 +49,13 @@ def test_evidence_is_that_of_ville() -> None:
     total, number, variance, mixed = -1.6239493441808666, 400, 4.0, 0.09 / 4.0
     tuning = msprt.mixing(0.05, 1.0) / mixed
     score = np.asarray(total / np.sqrt(number * variance))
-    assert msprt.log_evidence(score, np.asarray(number), 0.05, tuning) == pytest.approx(-1.1505508307703918)
+    assert msprt.log_evidence(score, np.asarray(number), 0.05, tuning, apart=0) == pytest.approx(
+        -1.1505508307703918
+    )
     score = np.asarray(-34.80145338193239 / np.sqrt(100 * variance))
-    assert msprt.log_evidence(score, np.asarray(100), 0.05, tuning) == pytest.approx(0.4587754265843027)
+    assert msprt.log_evidence(score, np.asarray(100), 0.05, tuning, apart=0) == pytest.approx(
+        0.4587754265843027
+    )
 
 
 def sums(values: np.ndarray, counts: np.ndarray) -> Sums:
@@ -111,6 +117,13 @@ def test_scores_of_student_are_as_rare_as_those_of_scipy(size: float, score: flo
 
 def test_evidence_against_shares_is_that_of_scipy() -> None:
     shares, counts = np.array([0.5, 0.3, 0.2]), np.array([520, 290, 210])
-    mixed = stats.dirichlet_multinomial(ratio.CONCENTRATION * shares, counts.sum()).logpmf(counts)
-    plain = stats.multinomial(counts.sum(), shares).logpmf(counts)
-    assert ratio.log_evidence(counts.astype(float), shares) == pytest.approx(mixed - plain, abs=1e-6)
+    plain = stats.multinomial(counts.sum(), shares)
+    anyhow = stats.dirichlet_multinomial(ratio.CONCENTRATION * shares, counts.sum()).pmf(counts)
+    slight = []
+    for place, off in itertools.product(range(3), (1, -1)):
+        odds = np.ones(3)
+        odds[place] = np.exp(off * ratio.SLIGHT / np.sqrt(shares[place] * (1 - shares[place])))
+        slight.append(stats.multinomial(counts.sum(), shares * odds / (shares * odds).sum()).pmf(counts))
+    mixed = ratio.ANYHOW * anyhow + (1 - ratio.ANYHOW) * np.mean(slight)
+    found = ratio.log_evidence(counts.astype(float), shares)
+    assert found == pytest.approx(np.log(mixed) - plain.logpmf(counts), abs=1e-6)

@@ -1,5 +1,6 @@
 """Evidence is a number whose mean is 1 where there is nothing to find: this makes every look valid."""
 
+import itertools
 import math
 
 import numpy as np
@@ -32,6 +33,23 @@ def test_normal_evidence_has_the_mean_one_where_there_is_no_difference(size: int
     assert integrate.quad(weighed_above, -wide, wide, limit=500, points=[0])[0] == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize("drift", [0.3, 1.0, 3.0])
+def test_evidence_of_more_has_a_mean_below_one_where_there_is_less(drift: float) -> None:
+    scores = np.linspace(-12, 12, 20_001)
+    log_e = msprt.log_evidence_above(scores, np.asarray(3000), 0.05)
+    assert np.trapezoid(np.exp(log_e) * stats.norm.pdf(scores, -drift), scores) < 1
+
+
+def test_evidence_grows_with_the_score() -> None:
+    scores = np.linspace(0, 40, 4001)
+    assert (np.diff(msprt.log_evidence(scores, np.asarray(3000), 0.05)) >= 0).all()
+    assert msprt.log_evidence(-scores, np.asarray(3000), 0.05) == pytest.approx(
+        msprt.log_evidence(scores, np.asarray(3000), 0.05)
+    )
+    both = np.linspace(-25, 40, 6501)
+    assert (np.diff(msprt.log_evidence_above(both, np.asarray(3000), 0.05)) >= 0).all()
+
+
 @pytest.mark.parametrize("coin", [0.1, 0.5, 0.8])
 @pytest.mark.parametrize("tosses", [1, 20, 300])
 def test_evidence_of_rare_outcomes_has_the_mean_one_whatever_their_number(coin: float, tosses: int) -> None:
@@ -45,12 +63,26 @@ def test_evidence_of_rare_outcomes_has_the_mean_one_whatever_their_number(coin: 
     assert (less_often * above).sum() < 1
 
 
-def test_evidence_against_shares_has_the_mean_one() -> None:
-    shares, number = np.array([0.6, 0.4]), 400
-    first = np.arange(number + 1.0)
-    counts = np.stack([first, number - first], axis=-1)
-    chances = stats.binom.pmf(first, number, shares[0])
-    assert (chances * np.exp(ratio.log_evidence(counts, shares))).sum() == pytest.approx(1)
+@pytest.mark.parametrize("shares", [(0.6, 0.4), (0.97, 0.03), (0.5, 0.3, 0.2), (0.25, 0.25, 0.25, 0.25)])
+def test_evidence_against_shares_has_the_mean_one(shares: tuple[float, ...]) -> None:
+    number = 400 if len(shares) == 2 else 40
+    rows = (row for row in itertools.product(range(number + 1), repeat=len(shares) - 1) if sum(row) <= number)
+    counts = np.array([(*row, number - sum(row)) for row in rows])
+    chances = stats.multinomial(number, shares).pmf(counts)
+    assert chances.sum() == pytest.approx(1)
+    assert (chances * np.exp(ratio.log_evidence(counts, np.array(shares)))).sum() == pytest.approx(1)
+
+
+def test_evidence_against_the_share_of_an_only_arm_is_none() -> None:
+    assert ratio.log_evidence(np.array([500.0]), np.array([1.0])) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("apart", [0.0, 2.0])
+@pytest.mark.parametrize("level", [0.05, 0.0005])
+def test_at_its_boundary_evidence_just_suffices(apart: float, level: float) -> None:
+    size = np.array([1.0, 50, 700, 3000, 20_000, 1e6, 1e9])
+    score = msprt.boundary(size, level, apart=apart)
+    assert msprt.log_evidence(score, size, level, apart=apart) == pytest.approx(-math.log(level))
 
 
 @given(

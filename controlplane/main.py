@@ -17,6 +17,7 @@ from controlplane.demand.house import DemandHouse, furnished
 from controlplane.demand.request_rate import RequestRateReader
 from controlplane.experiments.outcomes import OutcomeReader
 from controlplane.forecast.serving import Desk
+from controlplane.loops.arm_pools import ArmPoolsLoop
 from controlplane.loops.drafts import DraftsLoop
 from controlplane.loops.election import Election, LeaderLoop
 from controlplane.loops.experiments import ExperimentsLoop
@@ -189,6 +190,7 @@ def leader_loops(settings: ControlPlaneSettings) -> Sequence[LeaderLoop]:
         drafts,
         OutboxLoop(readers, clock=clock, rng=rng),
         SwitchingLoop(Handshakes(settings.server.tls), clock=clock, rng=rng),
+        ArmPoolsLoop(clock=clock, rng=rng, pace_seconds=settings.experiments_seconds),
         PlanningLoop(clock=clock, rng=rng, pace_seconds=settings.planning_seconds),
         ExperimentsLoop(
             Handshakes(settings.server.tls), clock=clock, rng=rng, look_seconds=settings.experiments_seconds

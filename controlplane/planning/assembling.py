@@ -11,6 +11,7 @@ from datetime import datetime
 
 from google.protobuf import duration_pb2
 
+from enchain.chains.decision_names import asked_for
 from enchain.chains.names import workload_id, workload_name
 from enchain.chains.routes import chains_of
 from enchain.v1 import (
@@ -244,7 +245,7 @@ def _facts(version: Version, known: Known, together: Collection[str]) -> recomme
     ready = list(_ready(known.instances, version))
     own = workload_name(workload_id(known.workload.name))
     capacity = min((instance.capacity for instance in ready), default=_at_once(known, version))
-    others = sum(share for name, share in pool.demands.items() if name != own and name not in together)
+    others = sum(share for name, share in pool.demands.items() if asked_for(name) not in {own, *together})
     return recommendation_pb2.EngineFacts(
         engine=name,
         version=number,

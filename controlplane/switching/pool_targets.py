@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enchain.chains.decision_names import UNKNOWN_VERSION, PoolName
+from enchain.chains.decision_names import UNKNOWN_VERSION, PoolName, asked_for
 from enchain.v1.engine_pb2 import Engine
 from enchain.v1.pool_pb2 import Pool
 
@@ -107,7 +107,7 @@ def wanted(name: PoolName, pools: Pools, engine: Engine | None, need: Need = NOB
     most = max(most, 0 if pool.pinned else pool.ceiling)
     floor, floor_reason = _floor(name, pools, engine, need)
     asked = [
-        (_demanded(pool), f"demand of {_some(sorted(pool.demands))}"),
+        (_demanded(pool), f"demand of {_some([_asking(name) for name in sorted(pool.demands)])}"),
         _held(pool),
         (floor, floor_reason),
         (least, f"the engine's pool.min is {least}"),
@@ -128,6 +128,11 @@ def wanted(name: PoolName, pools: Pools, engine: Engine | None, need: Need = NOB
 def _demanded(pool: Pool) -> int:
     """Demands are real numbers that were added up; a rounding error asks for no instance more."""
     return math.ceil(sum(each for each in pool.demands.values() if math.isfinite(each)) - 1e-9)
+
+
+def _asking(name: str) -> str:
+    workload = asked_for(name)
+    return name if workload == name else f"the arms of experiments of {workload}"
 
 
 def _held(pool: Pool) -> tuple[int, str]:

@@ -90,6 +90,19 @@ class ExperimentName:
         return f"workloads/{self.workload}/experiments/{self.experiment}"
 
 
+_ARMS = "/experiments/-"
+
+
+def arms_of(workload: str) -> str:
+    """Answer the name under which pools keep what the arms of experiments of a workload ask for."""
+    return f"{workload}{_ARMS}"
+
+
+def asked_for(demand: str) -> str:
+    """Answer the workload for which something is asked of a pool, for itself or for such arms."""
+    return demand.removesuffix(_ARMS)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class LayerName:
     """`layers/{layer}`."""

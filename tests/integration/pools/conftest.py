@@ -11,6 +11,7 @@ from enchain.process.detached import Detached
 from enchain.state.store import Store
 from tests.harness.pools import Leader
 from tests.harness.replicas import Replicas
+from tests.harness.trials import Trial, trial_site
 from tests.harness.waiting import eventually
 
 
@@ -66,3 +67,10 @@ async def replicas(etcd: str, tmp_path: Path) -> AsyncIterator[Replicas]:
     replicas = Replicas(etcd, tmp_path)
     yield replicas
     await replicas.kill_all()
+
+
+@pytest.fixture
+async def trial(machine: Machine, tmp_path: Path) -> AsyncIterator[Trial]:
+    """A site with a draft of an experiment; nobody leads."""
+    async with trial_site(machine.store, tmp_path) as made:
+        yield made

@@ -3,118 +3,22 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import pytest
 
-from controlplane.loops.experiments import ExperimentsLoop
-from controlplane.switching.health import Handshakes
-from enchain.chains.names import ChainName
 from enchain.engines.script.engine import ScriptEngine
-from enchain.process.clock import SystemClock
-from enchain.process.lifecycle import Tasks
-from enchain.state import keys
-from enchain.state.codec import decode
-from enchain.state.store import Store
-from enchain.v1 import chain_pb2, experiment_pb2
-from tests.harness.gated_engines import EngineScope, GatedInstance
+from enchain.v1 import experiment_pb2
 from tests.harness.pools import launches, save_engine, states
 from tests.harness.replicas import Replica, Replicas, leading
-from tests.harness.routers import put_chain, site_chain
-from tests.harness.sites_on_trial import NAME, Experiment, experiment_service, put_workload, two_arms
+from tests.harness.sites_on_trial import NAME, Experiment
+from tests.harness.trials import WITHIN, Trial, looking
 from tests.harness.waiting import eventually
 from tests.integration.pools.conftest import Machine
 
 SCRIPT = ["enchain-engine-script"]
-WITHIN = 60
-
-
-@dataclass
-class Trial:
-    """A site whose control is served, and a rival whose engine nobody has started.
-
-    Attributes:
-        store: Where all lies.
-        stub: A client of experiments.
-        rival: Its chain.
-    """
-
-    store: Store
-    stub: Any
-    rival: str
-
-    async def start(self, **fields: Any) -> Experiment:
-        """Start the experiment."""
-        answer: Experiment = await self.stub.StartExperiment(
-            experiment_pb2.StartExperimentRequest(name=NAME, **fields)
-        )
-        return answer
-
-    async def read(self) -> Experiment:
-        """Read the experiment."""
-        answer: Experiment = await self.stub.GetExperiment(experiment_pb2.GetExperimentRequest(name=NAME))
-        return answer
-
-    async def until(self, state: Experiment.State.ValueType) -> Experiment:
-        """Wait until the experiment is in a state."""
-
-        async def check() -> list[Experiment]:
-            found = await self.read()
-            return [found] if found.state == state else []
-
-        return (await eventually(check, within=WITHIN))[0]
-
-    async def routed(self) -> list[str]:
-        """Answer the experiments that the route names."""
-        item = await self.store.get(keys.route("site"))
-        assert item is not None
-        return list(decode(chain_pb2.Route, item.value).experiments)
-
-    async def owners(self) -> list[str]:
-        """Answer who has a part of the layer."""
-        item = await self.store.get(keys.layer("checkout"))
-        assert item is not None
-        return [each.experiment for each in decode(experiment_pb2.Layer, item.value).reservations]
-
-
-@pytest.fixture
-async def trial(machine: Machine, tmp_path: Path) -> AsyncIterator[Trial]:
-    store = machine.store
-    async with AsyncExitStack() as stack:
-        for engine in ("terraform", "process"):
-            instance = GatedInstance(EngineScope(engine, engine), f"{engine}-1")
-            await instance.start(store)
-            stack.push_async_callback(instance.kill, store)
-        rival = site_chain(engine="script")
-        rival.steps[0].version = ScriptEngine.version
-        name = await put_chain(store, rival, chain_id="other")
-        old = await put_chain(store, site_chain())
-        await put_workload(store)
-        stub = await stack.enter_async_context(experiment_service(store, tmp_path))
-        layer = experiment_pb2.LayerRange(layer="layers/checkout", start=0, end=500)
-        made = two_arms([old, str(replace(ChainName.parse(name), revision=""))], layer=layer)
-        await stub.CreateExperiment(
-            experiment_pb2.CreateExperimentRequest(
-                parent="workloads/site", experiment_id="ab", experiment=made
-            )
-        )
-        yield Trial(store, stub, name)
-
-
-@asynccontextmanager
-async def looking(store: Store) -> AsyncIterator[None]:
-    """Look at experiments, as a leader does."""
-    loop = ExperimentsLoop(Handshakes(), clock=SystemClock(), rng=Random(0), look_seconds=0.2)
-    async with Tasks() as tasks:
-        tasks.start("look at experiments", loop.run(store))
-        yield
 
 
 async def test_nobody_is_enrolled_before_the_engine_of_an_arm_is_ready(

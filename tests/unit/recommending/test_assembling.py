@@ -135,6 +135,15 @@ def test_what_is_planned_together_is_no_load_of_others() -> None:
     assert assemble(known, NOW, ["site", "db"]).engines[0].other_load == [2]
 
 
+def test_what_arms_of_experiments_ask_for_is_asked_for_their_workload() -> None:
+    demands = {"workloads/site/experiments/-": 3, "workloads/db/experiments/-": 1.5, "workloads/db": 1}
+    pool = pool_pb2.Pool(name="engines/ansible/pools/2", demands=demands)
+    known = Known(workload(), [chain()], pools={("ansible", "2"): pool})
+
+    assert assemble(known, NOW).engines[0].other_load == [2.5]
+    assert not assemble(known, NOW, ["site", "db"]).engines[0].other_load
+
+
 def test_what_other_workloads_ask_of_a_pool_is_load_on_it() -> None:
     pool = pool_pb2.Pool(name="engines/ansible/pools/2", demands={"workloads/site": 2, "workloads/db": 1.5})
     instances = [

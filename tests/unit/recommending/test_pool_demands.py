@@ -1,6 +1,6 @@
 """What workloads ask of pools: their own share alone, and as far as their policy lets them."""
 
-from controlplane.catalog.pool_demands import demanded
+from controlplane.catalog.pool_demands import demanded, demanded_by_arms
 from controlplane.switching.pool_targets import wanted
 from enchain.chains.decision_names import PoolName
 from enchain.v1 import engine_pb2, pool_pb2
@@ -47,3 +47,24 @@ def test_the_ceiling_falls_when_nobody_lifts_it_any_more() -> None:
     lifted = demanded({}, "site", {ANSIBLE: 6.0}, {ANSIBLE: 6})
 
     assert demanded(lifted, "site", {ANSIBLE: 6.0})[ANSIBLE].ceiling == 0
+
+
+def test_arms_ask_beside_their_workload_and_never_lift_what_a_policy_did_not() -> None:
+    before = pool_pb2.Pool(name="engines/ansible/pools/2", demands={"workloads/site": 1.5}, ceiling=6)
+
+    changed = demanded_by_arms({ANSIBLE: before}, "site", {ANSIBLE: 2.0, TERRAFORM: 1.0})
+
+    assert dict(changed[ANSIBLE].demands) == {"workloads/site": 1.5, "workloads/site/experiments/-": 2.0}
+    assert changed[ANSIBLE].ceiling == 6
+    assert changed[TERRAFORM].ceiling == 0
+    assert demanded_by_arms({**changed}, "site", {ANSIBLE: 2.0, TERRAFORM: 1.0}) == {}
+    after = demanded_by_arms({ANSIBLE: changed[ANSIBLE]}, "site", {})[ANSIBLE]
+    assert dict(after.demands) == {"workloads/site": 1.5}
+
+
+def test_people_are_told_that_it_is_for_arms() -> None:
+    pool = pool_pb2.Pool(demands={"workloads/site/experiments/-": 1.2})
+
+    kept = wanted(PoolName(*ANSIBLE), {PoolName(*ANSIBLE): pool}, engine_pb2.Engine())
+
+    assert (kept.count, kept.reason) == (2, "demand of the arms of experiments of workloads/site")

@@ -1,0 +1,99 @@
+"""The leader's loop that sizes pools for the arms of experiments.
+
+The election runs it in each term, with a fenced store. A round reads everything anew, and remembers profiles
+only for as long as their statistics stay as they were: what experiments run, and at which step of their ramp,
+says what is asked of pools, so any leader goes on from what is stored. It starts nothing; pools' loop does.
+"""
+
+from collections.abc import Iterable, Mapping
+from random import Random
+
+from controlplane.catalog.arm_pools import by_workload, instances_needed
+from controlplane.catalog.changes import stamper
+from controlplane.catalog.documents import read
+from controlplane.catalog.experiment_owners import owning
+from controlplane.catalog.planning_facts import shared
+from controlplane.catalog.pool_demands import ask_for_arms, asked_by_arms
+from controlplane.catalog.profiles import ProfileCatalog, Reckoned
+from controlplane.loops.leadership import LeadershipLostError
+from controlplane.loops.rounds import in_rounds
+from controlplane.planning.assembling import Version
+from enchain.chains.errors import CallerError, MalformedError
+from enchain.process.clock import Clock
+from enchain.process.logs import get_logger
+from enchain.process.telemetry import meter
+from enchain.state import keys
+from enchain.state.store import Store
+from enchain.v1 import workload_pb2
+
+PACE_SECONDS = 5.0
+
+_log = get_logger(__name__)
+_rounds = meter(__name__).create_counter(
+    "enchain.experiments.pool_rounds", "{round}", "Rounds of sizing pools for arms, by outcome."
+)
+
+
+class ArmPoolsLoop:
+    """Sizes pools for arms.
+
+    Args:
+        clock: Time.
+        rng: Jitter.
+        pace_seconds: Between two rounds.
+    """
+
+    name = "size pools for the arms of experiments"
+
+    def __init__(self, *, clock: Clock, rng: Random, pace_seconds: float = PACE_SECONDS) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._pace_seconds = pace_seconds
+        self._stamp = stamper(clock)
+        self._reckoned = Reckoned()
+
+    async def run(self, store: Store) -> None:
+        """Size round by round, for ever."""
+        await in_rounds(
+            lambda: self.round(store),
+            self.name,
+            pace_seconds=self._pace_seconds,
+            ended=lambda outcome, _: _rounds.add(1, {"outcome": outcome}),
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    async def round(self, store: Store) -> None:
+        """Ask pools once for what arms need now, and for no more than that.
+
+        Raises:
+            EnchainError: The store is away.
+        """
+        experiments = by_workload(await owning(store))
+        asked = await asked_by_arms(store)
+        if not experiments and not asked:
+            return
+        now, profiles = self._clock.now(), ProfileCatalog(store, self._reckoned)
+        common = await shared(store, now, of_resources=await _by_units(store, experiments))
+        for workload in sorted({*experiments, *asked}):
+            try:
+                own = experiments.get(workload, [])
+                needed = await instances_needed(store, workload, own, now, common, profiles)
+                await self._ask(store, workload, needed)
+            except LeadershipLostError:
+                raise
+            except (CallerError, MalformedError) as error:
+                # What is asked for stays as it was; what is wrong with one must not stop the others.
+                _log.warning("arms are not sized", workload=workload, fault=error.message)
+
+    async def _ask(self, store: Store, workload: str, needed: Mapping[Version, float]) -> None:
+        changed = await ask_for_arms(store, self._stamp, workload, needed)
+        if changed:
+            pools = [f"{engine}@{version}" for engine, version in changed]
+            _log.info("arms ask for other instances", workload=workload, pools=pools)
+
+
+async def _by_units(store: Store, workloads: Iterable[str]) -> bool:
+    """Say whether a demand follows from how many resources there are: to count them takes long."""
+    documents = [await read(store, workload_pb2.Workload, keys.workload(each)) for each in workloads]
+    return any(document.message.demand.unit for document in documents if document is not None)

@@ -3,8 +3,8 @@
 Run as `python -m benchmarks.assignment [--output json]`. Times are of CPU, the best of several rounds. Keys
 have 28 characters, as ids have that routers make up, unless told. The goals are 3 µs for an assignment and
 10 µs more for a request whose workload has fifty experiments in a layer than for one without any. Requests
-that no experiment takes cost most, as the route decides after all. A missed goal is printed, and is no
-failure, since machines differ; ratios say more of a machine that is busy.
+that lack what an eligibility expression reads cost most: CEL makes an error, and the route decides after
+all. A missed goal is printed, and is no failure, since machines differ; ratios say more of a busy machine.
 """
 
 import argparse
@@ -103,7 +103,10 @@ def measure() -> tuple[list[Measured], dict[str, float]]:
     eligible = "region == 'eu' && inputs.size == 'large'"
     layered = [experiment(number, in_layer=True) for number in range(LOADED)]
     empty = [experiment(number, in_layer=True, coverage=0.01) for number in range(LOADED)]
-    picky = [experiment(number, in_layer=True, eligibility=eligible) for number in range(LOADED)]
+    picky, refusing, unsent = (
+        [experiment(number, in_layer=True, eligibility=source) for number in range(LOADED)]
+        for source in (eligible, eligible.replace("large", "small"), "inputs.colour == 'red'")
+    )
     calls: dict[str, Callable[[], object]] = {
         "bucket of seed and key": lambda: [cohort.bucket("01kbseed0", key) for key in KEYS],
         "assignment": lambda: [alone.of_request(request) for request in REQUESTS],
@@ -112,7 +115,9 @@ def measure() -> tuple[list[Measured], dict[str, float]]:
         "request, 1 experiment": requests_through(table_of([experiment()])),
         "request, 50 experiments": requests_through(table_of(layered)),
         "request, none of 50 takes it": requests_through(table_of(empty)),
-        "request, 50 with eligibility": requests_through(table_of(picky)),
+        "request, eligible for 50": requests_through(table_of(picky)),
+        "request, eligible for none of 50": requests_through(table_of(refusing)),
+        "request, lacks an input they read": requests_through(table_of(unsent)),
     }
     times = {what: microseconds(call) for what, call in calls.items()}
     plain, none = times["bucket of seed and key"], times["request without experiments"]
@@ -130,7 +135,7 @@ def main() -> None:
         print(json.dumps({"measured": [one._asdict() for one in measured], "added": added}, indent=2))
         return
     for one in measured:
-        print(f"{one.what:32} {one.microseconds:7.2f} µs  {one.ratio:5.2f} times a plain hash")
+        print(f"{one.what:33} {one.microseconds:7.2f} µs  {one.ratio:5.2f} times a plain hash")
     taken = next(one.microseconds for one in measured if one.what == "assignment")
     print(f"an assignment takes {taken:.2f} µs; the goal is {GOAL_ASSIGNMENT_MICROSECONDS:g}")
     for what, more in added.items():

@@ -144,8 +144,8 @@ class Assigner:
         self._seed = phase.seed
         self._hash_version = phase.hash_version
         self._owners = _owners(self.places)
-        self._eligible = _eligible(experiment.eligibility)
-        self._bars = not self.running or bool(self.layer) or self._eligible is not None
+        self._why_not = _why_not(experiment.eligibility)
+        self._bars = not self.running or bool(self.layer) or self._why_not is not None
 
     def of_request(self, attributes: Attributes) -> Assignment:
         """Say which arm a request gets."""
@@ -182,9 +182,9 @@ class Assigner:
             return self._none(Reason.NO_UNIT, key, missing(self.unit))
         if self.layer and not in_layer and not self._in_layer(key):
             return self._none(Reason.OUTSIDE_LAYER, key)
-        if self._eligible is not None and attributes is not None:
-            eligible, detail = self._eligible(attributes)
-            if not eligible:
+        if self._why_not is not None and attributes is not None:
+            detail = self._why_not(attributes)
+            if detail:
                 return self._none(Reason.NOT_ELIGIBLE, key, detail)
         return None
 
@@ -301,7 +301,7 @@ def _owners(places: Sequence[Place]) -> bytes:
     return bytes(owners)
 
 
-def _eligible(source: str) -> Callable[[Attributes], tuple[bool, str]] | None:
+def _why_not(source: str) -> Callable[[Attributes], str] | None:
     if not source:
         return None
     try:
@@ -311,7 +311,7 @@ def _eligible(source: str) -> Callable[[Attributes], tuple[bool, str]] | None:
     return eligibility.compiled(source)
 
 
-def _unreadable(_: Attributes) -> tuple[bool, str]:
+def _unreadable(_: Attributes) -> str:
     """Stands for every condition in a plain install, which has no CEL."""
     raise PreconditionError(
         "whether a request is eligible cannot be told here: there is no CEL runtime",

@@ -4,21 +4,21 @@
 expression without a result (an input that was not sent, say) makes the request not eligible, with the reason.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 
 from enchain.chains import expressions
-from enchain.chains.expressions import ExpressionError
 from enchain.chains.schemas import Schema
 from enchain.chains.units import Attributes
 from enchain.chains.values import Json, has_secret, to_python
+from enchain.v1 import value_pb2
 
 TEXTS = ("tenant", "requester", "region", "zone", "account", "host")
 VARIABLES = (*TEXTS, "groups", "inputs")
 COMPILED_MAX = 1024
 
-Eligible = Callable[[Attributes], tuple[bool, str]]
-"""Whether a request is eligible, and why not."""
+Eligible = Callable[[Attributes], str]
+"""Why a request is not eligible; empty where it is."""
 
 
 @lru_cache(maxsize=COMPILED_MAX)
@@ -28,15 +28,10 @@ def compiled(source: str) -> Eligible:
     Raises:
         ExpressionError: It is no CEL, or reads what no request has.
     """
-    holds = expressions.condition(source, VARIABLES)
-    texts, inputs = _read_by(source)
+    why_not, read = expressions.condition(source, VARIABLES), _reader(source)
 
-    def eligible(attributes: Attributes) -> tuple[bool, str]:
-        try:
-            found = holds(_plain(attributes, texts, inputs))
-        except ExpressionError as error:
-            return False, error.message
-        return (True, "") if found else (False, f"{source.strip()} is not true of it")
+    def eligible(attributes: Attributes) -> str:
+        return why_not(read(attributes))
 
     return eligible
 
@@ -56,20 +51,36 @@ def check_eligibility(source: str, inputs: Schema) -> None:
         expressions.check_condition(source, texts=TEXTS, lists=("groups",), inputs=inputs)
 
 
-def _read_by(source: str) -> tuple[tuple[str, ...], frozenset[str] | None]:
-    """Texts that an expression reads, and its inputs; None where it reads all of them, or we cannot tell."""
+def _reader(source: str) -> Callable[[Attributes], dict[str, Json]]:
+    """What answers the part of a request that an expression reads; converting more costs each request."""
     paths = [reference.path for reference in expressions.parse(source).references]
-    texts = tuple(name for name in TEXTS if any(path[0] == name for path in paths))
-    inputs = [path[1:2] for path in paths if path[0] == "inputs"]
-    return texts, None if () in inputs else frozenset(name for (name,) in inputs)
+    read = {path[0] for path in paths}
+    texts = [(name, Attributes._fields.index(name)) for name in TEXTS if name in read]
+    members = [path[1:2] for path in paths if path[0] == "inputs"]
+    inputs = None if () in members else [name for (name,) in dict.fromkeys(members)]
+
+    def reader(attributes: Attributes) -> dict[str, Json]:
+        plain: dict[str, Json] = {name: attributes[index] for name, index in texts}
+        if "groups" in read:
+            plain["groups"] = list(attributes.groups)
+        if "inputs" in read:
+            plain["inputs"] = _plain(attributes.inputs, inputs)
+        return plain
+
+    return reader
 
 
-def _plain(attributes: Attributes, texts: Collection[str], inputs: Collection[str] | None) -> dict[str, Json]:
-    """What an expression reads of a request. An input that is or holds a secret is not there."""
-    plain: dict[str, Json] = {name: getattr(attributes, name) for name in texts}
-    plain["groups"] = list(attributes.groups)
-    sent = attributes.inputs
-    names = sent if inputs is None else [name for name in inputs if name in sent]
-    found = {name: to_python(sent[name], field=f"inputs.{name}") for name in names}
-    plain["inputs"] = {name: value for name, value in found.items() if not has_secret(value)}
-    return plain
+def _plain(sent: Mapping[str, value_pb2.Value], names: Collection[str] | None) -> dict[str, Json]:
+    """Inputs by name, all where `names` is None. One that is or holds a secret is not there."""
+    found: dict[str, Json] = {}
+    for name in sent if names is None else names:
+        value = sent.get(name)
+        if value is None:
+            continue
+        if value.WhichOneof("kind") == "string_value":
+            found[name] = value.string_value
+            continue
+        plain = to_python(value, field=f"inputs.{name}")
+        if not has_secret(plain):
+            found[name] = plain
+    return found

@@ -206,18 +206,29 @@ class Types:
         return _kinds_of_cel(found, source)
 
 
-def condition(source: str, names: tuple[str, ...]) -> Callable[[dict[str, Json]], bool]:
-    """Compile a condition once; the answer says whether it is true of plain values.
+def condition(source: str, names: tuple[str, ...]) -> Callable[[dict[str, Json]], str]:
+    """Compile a condition once; the answer says why it is not true of plain values, and nothing where it is.
+
+    Routers ask for each request, so nothing is raised where there is no result, and no type is asked for
+    where there is one.
 
     Raises:
-        ExpressionError: It is no CEL, or reads what is not there; the answer raises it without a result.
+        ExpressionError: It is no CEL, or reads what is not there.
     """
-    program = _program(source, names)
+    program, whole = _program(source, names), source.strip()
+    untrue = f"{whole} is not true of it"
 
-    def holds(variables: dict[str, Json]) -> bool:
-        return _result(program, source, variables).plain_value() is True
+    def why_not(variables: dict[str, Json]) -> str:
+        try:
+            result = program.eval(data=variables)
+        except RuntimeError as error:
+            return f"${{{whole}}}: {str(error).split(' [')[0]}"
+        plain = result.plain_value()
+        if isinstance(plain, bool):
+            return "" if plain else untrue
+        return f"${{{whole}}}: {_plain_words(plain)}" if result.type() == cel.Type.ERROR else untrue
 
-    return holds
+    return why_not
 
 
 def check_condition(source: str, *, texts: Collection[str], lists: Collection[str], inputs: Schema) -> None:

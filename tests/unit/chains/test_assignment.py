@@ -85,6 +85,28 @@ def test_eligibility_goes_by_what_the_request_is(attributes: Attributes, detail:
     assert asked.of_unit("one").reason is Reason.ENROLLED  # nobody was asked for attributes
 
 
+@pytest.mark.parametrize(
+    ("source", "detail"),
+    [
+        ("inputs.size == 'large' && inputs.count > 3 && host == 'h' && 'qa' in groups", ""),
+        ("[account, zone, tenant, requester] == ['a', 'z', 't', 'r'] && size(inputs) == 2", ""),
+        ("inputs.size", "inputs.size is not true of it"),
+        ("inputs.size > 3", "${inputs.size > 3}: No matching overloads found"),
+        ("inputs.count / 0 == 1", "${inputs.count / 0 == 1}: divide by zero"),
+    ],
+)
+def test_a_condition_has_all_that_it_reads_and_a_reason_where_it_is_not_true(
+    source: str, detail: str
+) -> None:
+    inputs = to_value_map({"size": "large", "count": 4})
+    asked = Attributes("one", "t", "r", ["qa"], "eu", "z", "a", "h", inputs)
+
+    found = assignment.Assigner(experiment(eligibility=source)).of_request(asked)
+
+    assert found.reason is (Reason.NOT_ELIGIBLE if detail else Reason.ENROLLED)
+    assert found.detail.startswith(detail)
+
+
 def test_a_layer_keeps_out_who_is_in_another_part() -> None:
     slot = 769  # of "one" in the layer "checkout"
     inside, outside = (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from controlplane.planning.durations import LogShape, overdue_by, sums_below
 from controlplane.planning.problem import PoolFacts
 from controlplane.planning.queueing import FloatArray, IntArray, residual_seconds
-from controlplane.planning.rows import Figures, Row, bounds_of
+from controlplane.planning.rows import Figures, Row, bounds_of, width
 from controlplane.planning.rules import CELLS
 
 BoolArray = NDArray[np.bool_]
@@ -40,6 +40,7 @@ class Rows:
         honoured: Shape (n, p): instances at most by the engine's bounds.
         most: Shape (n, p): instances at most where a plan may exceed them.
         promised: Shape (n,): seconds; 0 where nothing is promised.
+        part_seconds: Shape (n,): how long a part of the horizon is that is planned as one.
         wait_price: Shape (n,): of an hour of waiting.
         service: Shape (CELLS + 1, n): by when provisions are done that never wait, up to the promise.
         overdue: Shape (w, n, len(DECAYS)): how likely one wait of such a rate makes a provision too slow, two
@@ -61,6 +62,7 @@ class Rows:
     honoured: IntArray
     most: IntArray
     promised: FloatArray
+    part_seconds: FloatArray
     wait_price: FloatArray
     service: FloatArray
     overdue: FloatArray
@@ -84,6 +86,7 @@ def arrays_of(rows: Sequence[Row]) -> Rows:
         whole[:, i, : len(columns)] = np.array([bounds for bounds, _ in columns]).T
         figures[:, i, : len(columns)] = np.array([values for _, values in columns]).T
     promised = np.array([row.problem.promise.p95_seconds for row in rows])
+    demands = [row.problem.demand for row in rows]
     counts = np.array([len(row.known) for row in rows], dtype=np.float64)
     service = sums_below(shapes, counts, np.where(promised > 0, promised, 1.0), CELLS)
     calls = np.stack([(visits == pool).sum(axis=1) for pool in range(wide)], axis=1)
@@ -102,6 +105,7 @@ def arrays_of(rows: Sequence[Row]) -> Rows:
         honoured=whole[2],
         most=whole[3],
         promised=promised,
+        part_seconds=np.array([demand.step_seconds * width(demand) for demand in demands]),
         wait_price=np.array([row.problem.promise.wait_price_per_hour for row in rows]),
         service=service,
         overdue=np.where(promised[:, None] > 0, overdue_by(service, int(calls.max(initial=1))), 0.0),

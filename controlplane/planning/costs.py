@@ -9,8 +9,8 @@ import numpy as np
 
 from controlplane.planning.arrays import Rows
 from controlplane.planning.demand import stratum_weights
-from controlplane.planning.entries import late, queues
-from controlplane.planning.moments import Horizon, Moments, width
+from controlplane.planning.entries import late, queues, waiting
+from controlplane.planning.moments import Horizon, Moments
 from controlplane.planning.problem import Cost, EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rows import bounds_of
@@ -56,10 +56,8 @@ def expected(rows: Rows, moments: Moments, sizes: IntArray) -> Expected:
     found = queues(rows, every, np.repeat(sizes[parts], rates.shape[1], axis=0))
     success = np.array([one.success for one in rows.rows])[every.row]
     missing = (1.0 - success * (1.0 - late(rows, every, found))).reshape(rates.shape)
-    # What queues cannot carry waits until half the part is over, on average, and counts as missed besides.
-    spans = [one.problem.demand.step_seconds * width(one.problem.demand) for one in rows.rows]
-    seconds = across(found.mean_seconds * rows.calls[every.row]) * found.carried
-    seconds += (1.0 - found.carried) * np.array(spans)[every.row] / 2
+    seconds = across(found.mean_seconds * rows.calls[every.row])
+    seconds = waiting(found.carried, seconds, rows.part_seconds[every.row])
     share = _shares(rows, moments)
     rate = np.bincount(row, weighted(rates, weights) * share)
     missed = np.bincount(row, weighted(rates * missing, weights) * share)

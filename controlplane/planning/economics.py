@@ -1,23 +1,28 @@
 """How many instances pay for themselves: they save more waiting and misses than they cost. Pure.
 
 Sizing calls it for a lower bound of each pool by itself. Here a provision counts as too slow where the waits
-in this pool alone make it so: what pools do to each other is left to the search and to the costs.
+in this pool alone make it so: what pools do to each other is left to the search and to the costs. It must
+never take the first instance that does not pay for the last that does while demand may saturate the pool.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from controlplane.planning.arrays import Rows
+from controlplane.planning.arrays import BoolArray, Rows
 from controlplane.planning.demand import stratum_weights
 from controlplane.planning.durations import DECAYS
-from controlplane.planning.entries import Entries
+from controlplane.planning.entries import Entries, waiting
 from controlplane.planning.queueing import FloatArray, IntArray, erlang_c
 from controlplane.planning.rules import IDLE_CHANCE, SATURATED
 from controlplane.planning.sums import weighted
 
 _LOGS = np.log(DECAYS)
 _TINY = 1e-9
+
+_LITTLE = 1e-3
+"""Money an hour that no instance is worth, where calls hardly ever wait: not even one that is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,30 @@ class _Pairs:
         return replace(self, **{name: getattr(self, name)[kept] for name in self.__slots__})
 
 
+class _Lost(NamedTuple):
+    """What pools of a size do without; all of shape (k,).
+
+    Attributes:
+        money: What the misses and the waits in it cost an hour.
+        chance: How likely a call waits at most.
+        saturated: It does not keep up with all the demand that may come.
+    """
+
+    money: FloatArray
+    chance: FloatArray
+    saturated: BoolArray
+
+    def pick(self, kept: IntArray) -> "_Lost":
+        """Answer some of them."""
+        return _Lost(self.money[kept], self.chance[kept], self.saturated[kept])
+
+
 def economic(rows: Rows, entries: Entries, least: IntArray) -> IntArray:
-    """Answer sizes from which on no further instance pays for itself, shape (e, p).
+    """Answer sizes that no further instances would pay for, however many, shape (e, p).
+
+    While a pool keeps up with all demand that may come, each instance saves less than the one before it: the
+    first that does not pay is the last to look at. Where it does not keep up one alone may save little, and
+    several at once much, so that all are looked at until it does, or until they cost more than they can save.
 
     Args:
         rows: What the entries are of.
@@ -65,15 +92,22 @@ def economic(rows: Rows, entries: Entries, least: IntArray) -> IntArray:
     """
     sizes = least.copy()
     pairs = _pairs(rows, entries)
-    now = sizes.ravel()[pairs.at]
-    cost, chance = _lost(rows, pairs, now)
+    now = best = sizes.ravel()[pairs.at]
+    lost = _lost(rows, pairs, now)
+    cost = lost.money
     while len(pairs.at):
-        open_ = np.flatnonzero((now < pairs.most) & (chance > IDLE_CHANCE))
-        pairs, now, cost = pairs.pick(open_), now[open_], cost[open_]
-        then, chance = _lost(rows, pairs, now + 1)
-        grows = np.flatnonzero(cost - then > pairs.price + _TINY)
-        pairs, now, cost, chance = pairs.pick(grows), now[grows] + 1, then[grows], chance[grows]
-        sizes.ravel()[pairs.at] = now
+        may_pay = cost > pairs.price * (now + 1 - best) + _TINY
+        matters = (lost.chance > IDLE_CHANCE) | (lost.money > _LITTLE)
+        open_ = np.flatnonzero((now < pairs.most) & matters & may_pay)
+        pairs, lost, best, cost = pairs.pick(open_), lost.pick(open_), best[open_], cost[open_]
+        now = now[open_] + 1
+        then = _lost(rows, pairs, now)
+        better = cost - then.money > pairs.price * (now - best) + _TINY
+        best, cost = np.where(better, now, best), np.where(better, then.money, cost)
+        sizes.ravel()[pairs.at] = best
+        grows = np.flatnonzero(then.saturated | (lost.money - then.money > pairs.price + _TINY))
+        pairs, lost = pairs.pick(grows), then.pick(grows)
+        now, best, cost = now[grows], best[grows], cost[grows]
     return sizes
 
 
@@ -96,26 +130,30 @@ def _pairs(rows: Rows, entries: Entries) -> _Pairs:
     )
 
 
-def _lost(rows: Rows, pairs: _Pairs, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Answer what waits in pools of such sizes cost an hour, shape (k,), and how likely they are at most."""
+def _lost(rows: Rows, pairs: _Pairs, sizes: IntArray) -> _Lost:
+    """Answer what pools of such sizes do without."""
     servers = np.broadcast_to((sizes * pairs.places)[:, None], pairs.rates.shape)
-    own = pairs.load[:, None] * pairs.rates
+    wanted = pairs.load[:, None] * pairs.rates
     room = np.maximum(SATURATED * servers - pairs.other[:, None], 0.0)
-    carried = np.minimum(own, room) / np.maximum(own, _TINY)
-    carried = np.where(own > room, carried, 1.0)
-    other = np.minimum(np.broadcast_to(pairs.other[:, None], own.shape), SATURATED * servers)
-    own = np.minimum(own, room)
-    load = own + other
+    saturated: BoolArray = wanted > room
+    carried = np.where(saturated, np.minimum(wanted, room) / np.maximum(wanted, _TINY), 1.0)
+    other = np.minimum(np.broadcast_to(pairs.other[:, None], wanted.shape), SATURATED * servers)
+    load = np.minimum(wanted, room) + other
     chance = erlang_c(servers.ravel(), load.ravel()).reshape(load.shape)
-    share = np.where(load > 0, own / np.maximum(load, _TINY), 1.0)
-    free = np.maximum(servers - load, _TINY)
+    whole = wanted + pairs.other[:, None]
+    share = np.where(whole > 0, wanted / np.maximum(whole, _TINY), 1.0)
+    free = np.maximum(servers - load, 1.0 - SATURATED)
     own_wait, other_wait = pairs.own_left[:, None] / free, pairs.other_left[:, None] / free
-    seconds = chance * (share * own_wait + (1 - share) * other_wait)
-    slow = _slow(rows, pairs, chance, share, own_wait, other_wait)
-    missed = 1.0 - carried * (1.0 - slow)
+    seconds = pairs.calls[:, None] * chance * (share * own_wait + (1 - share) * other_wait)
+    seconds = waiting(carried, seconds, rows.part_seconds[pairs.row][:, None])
+    missed = 1.0 - carried * (1.0 - _slow(rows, pairs, chance, share, own_wait, other_wait))
     money = missed * rows.miss_price[pairs.row][:, None]
-    money += carried * seconds * pairs.calls[:, None] * (rows.wait_price[pairs.row] / 3600)[:, None]
-    return weighted(pairs.rates * money, stratum_weights()), chance.max(axis=1, initial=0.0)
+    money += seconds * (rows.wait_price[pairs.row] / 3600)[:, None]
+    return _Lost(
+        money=weighted(pairs.rates * money, stratum_weights()),
+        chance=chance.max(axis=1, initial=0.0),
+        saturated=np.any(saturated, axis=1),
+    )
 
 
 def _slow(

@@ -87,15 +87,14 @@ def queues(rows: Rows, entries: Entries, sizes: IntArray) -> Queues:
     room = np.maximum(SATURATED * servers - entries.other, 0.0)
     fits = np.ones(own.shape)
     np.divide(room, own, out=fits, where=own > room)
-    own = np.minimum(own, room)
-    other = np.minimum(entries.other, SATURATED * servers)
-    load = own + other
+    whole = own + entries.other
+    load = np.minimum(own, room) + np.minimum(entries.other, SATURATED * servers)
     used = rows.used[row] & (load > 0)
     chance = np.zeros(load.shape)
     chance[used] = erlang_c(servers[used], load[used])
-    free = np.maximum(servers - load, 1e-9)
+    free = np.maximum(servers - load, 1.0 - SATURATED)
     share = np.ones(load.shape)
-    np.divide(own, load, out=share, where=load > own)
+    np.divide(own, whole, out=share, where=whole > own)
     return Queues(
         chance=chance,
         own_seconds=rows.own[row] / free,
@@ -103,6 +102,20 @@ def queues(rows: Rows, entries: Entries, sizes: IntArray) -> Queues:
         own_share=share,
         carried=np.min(np.where(rows.used[row], fits, 1.0), axis=1),
     )
+
+
+def waiting(carried: FloatArray, seconds: FloatArray, part_seconds: FloatArray) -> FloatArray:
+    """Answer how long provisions wait on average, carried or not; broadcast against each other.
+
+    Who finds a saturated pool waits until its part of the horizon is over, half of it on average, and never
+    less than those who are served: being turned away saves nobody a wait, and more instances never add one.
+
+    Args:
+        carried: The share of provisions that pools can carry.
+        seconds: How long those wait.
+        part_seconds: How long the part of the horizon is.
+    """
+    return carried * seconds + (1.0 - carried) * np.maximum(seconds, part_seconds / 2)
 
 
 def late(rows: Rows, entries: Entries, found: Queues) -> FloatArray:

@@ -12,10 +12,9 @@ import numpy as np
 from controlplane.planning.arrays import Rows
 from controlplane.planning.demand import Outlook, outlook_of, planned_quantile, planned_rates, window
 from controlplane.planning.entries import Entries
-from controlplane.planning.problem import Demand, EngineVersion, PoolFacts, Problem
+from controlplane.planning.problem import EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
-from controlplane.planning.rows import Row
-from controlplane.planning.rules import PARTS_MAX
+from controlplane.planning.rows import Row, width
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,11 +85,6 @@ class _Of(NamedTuple):
     quantile: float
     forecast: float
     by_step: FloatArray
-
-
-def width(demand: Demand) -> int:
-    """Answer how many steps of the horizon are planned as one."""
-    return -(-len(demand.rates) // PARTS_MAX)
 
 
 def horizon_of(problem: Problem) -> Horizon:

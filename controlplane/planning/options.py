@@ -15,10 +15,10 @@ from controlplane.planning.completion import done_by, time_at
 from controlplane.planning.costs import expected
 from controlplane.planning.durations import Z95, sums_below
 from controlplane.planning.entries import Entries, Queues, queues, reached, waits_of
-from controlplane.planning.moments import Moments, moments_of, width
+from controlplane.planning.moments import Moments, moments_of
 from controlplane.planning.problem import Cost, Option, PoolTarget, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
-from controlplane.planning.rows import Row, rows_of
+from controlplane.planning.rows import Row, rows_of, width
 from controlplane.planning.rules import CELLS, SLOW_SHARE
 from controlplane.planning.sizing import Sized, sized
 from controlplane.planning.sums import across

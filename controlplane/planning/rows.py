@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from controlplane.planning.durations import LogShape, shape_of
 from controlplane.planning.knee import useful
-from controlplane.planning.problem import Call, Candidate, EngineVersion, PoolFacts, Problem
+from controlplane.planning.problem import Call, Candidate, Demand, EngineVersion, PoolFacts, Problem
 from controlplane.planning.queueing import residual_seconds
+from controlplane.planning.rules import PARTS_MAX
 from controlplane.planning.views import Alike, View, measured_alike, seen
 
 UNBOUNDED = 1_000_000
@@ -112,6 +113,11 @@ def bounds_of(pool: PoolFacts, exceed_by: float) -> tuple[int, int, int]:
     honoured = UNBOUNDED if pool.maximum is None else max(pool.maximum, least)
     most = UNBOUNDED if pool.maximum is None else max(honoured, int(pool.maximum * (1 + exceed_by) + 1e-9))
     return least, honoured, most
+
+
+def width(demand: Demand) -> int:
+    """Answer how many steps of the horizon are planned as one."""
+    return -(-len(demand.rates) // PARTS_MAX)
 
 
 def _row(

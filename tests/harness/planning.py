@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from controlplane.planning.arrays import BoolArray, Rows
 from controlplane.planning.demand import stratum_weights
 from controlplane.planning.economics import economic
-from controlplane.planning.entries import Entries, late, queues
+from controlplane.planning.entries import Entries, late, queues, waiting
 from controlplane.planning.problem import (
     Call,
     Candidate,
@@ -196,8 +196,8 @@ def expected_excess(rows: Rows, entries: Entries, e: int, sizes: IntArray, reach
     spread = many.spread()
     weights = stratum_weights()
     found = queues(rows, spread, np.repeat(every, len(weights), axis=0))
-    seconds = (found.mean_seconds * rows.calls[row]).sum(axis=1) * found.carried
-    seconds = seconds.reshape(-1, len(weights))
+    seconds = (found.mean_seconds * rows.calls[row]).sum(axis=1)
+    seconds = waiting(found.carried, seconds, rows.part_seconds[row]).reshape(-1, len(weights))
     lost = late(rows, spread, found).reshape(-1, len(weights)) * rows.miss_price[row]
     lost += seconds * rows.wait_price[row] / 3600
     cost = every @ rows.price[row] + (many.strata * lost) @ weights

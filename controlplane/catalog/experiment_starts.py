@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from controlplane.catalog import surveys
+from controlplane.catalog.arm_pools import need_of_arms
 from controlplane.catalog.changes import Change, commit
 from controlplane.catalog.documents import Document, same, write
 from controlplane.catalog.experiment_arms import (
@@ -48,7 +49,7 @@ class Checked:
 
     Attributes:
         chains: Of the arms, by their order.
-        waiting: A line for each engine version of theirs that has no ready instance yet.
+        waiting: A line for each engine version of theirs of which too few instances are ready yet.
         route: Of the workload.
         compares: What must still hold of workload and chains.
     """
@@ -96,8 +97,12 @@ class ExperimentStarts:
 
         return await commit(self._store, decide, validate_only=asked.validate_only)
 
-    async def begin(self, asked: Asked) -> Experiment:
+    async def begin(self, asked: Asked, *, fewer: bool = False) -> Experiment:
         """Let an experiment that warms run; it is answered as it is where an instance is missing again.
+
+        Args:
+            asked: Of which one.
+            fewer: One instance of each engine version is enough.
 
         Raises:
             NotFoundError: A chain, the workload or its route is gone.
@@ -108,7 +113,7 @@ class ExperimentStarts:
         async def decide() -> Change[Experiment]:
             moment = await self._moments.read(asked, "every engine of its arms is ready")
             advance(moment.experiment, Act.START)
-            checked = await self._checked(asked, moment)
+            checked = await self._checked(asked, moment, fewer=fewer)
             if checked.waiting:
                 return Change(moment.experiment)
             return await self._begun(asked, moment, checked)
@@ -142,7 +147,7 @@ class ExperimentStarts:
         put = write(document.key, changing.waiting_for(document.message, waiting))
         await self._store.commit(Txn((same(document, document.key),), (put,)))
 
-    async def _checked(self, asked: Asked, moment: Moment) -> Checked:
+    async def _checked(self, asked: Asked, moment: Moment, *, fewer: bool = False) -> Checked:
         """Check all that a start rests on.
 
         Raises:
@@ -161,9 +166,12 @@ class ExperimentStarts:
         chains = [each.message for each in documents]
         fleet = await surveys.fleet(self._store)
         refuse_unserved(experiment, chains, fleet)
+        need = holding.one_of_each(chains)
+        if not fewer:
+            need = await need_of_arms(self._store, experiment, chains, fleet, moment.stamp.now)
         return Checked(
             tuple(each.name for each in chains),
-            tuple(holding.short(holding.one_of_each(chains), fleet)),
+            tuple(holding.short(need, fleet)),
             route,
             (same(workload, workload.key), *{each.key: same(each, each.key) for each in documents}.values()),
         )

@@ -22,7 +22,14 @@ WARMING_TIMEOUT = "WARMING_TIMEOUT"
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Every engine of every arm is ready: it is to run."""
+    """It is to run.
+
+    Attributes:
+        fewer: Its time is up: every engine of every arm is ready, with fewer instances than parts of the
+            demand need.
+    """
+
+    fewer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +51,26 @@ class GiveUp:
 Step: TypeAlias = Begin | Wait | GiveUp
 
 
-def decide_warming(experiment: Experiment, short: Sequence[str], now: datetime) -> Step:
+def decide_warming(
+    experiment: Experiment, missing: Sequence[str], short: Sequence[str], now: datetime
+) -> Step:
     """Answer what is to be done about an experiment that warms.
 
     Args:
         experiment: As it was read.
-        short: A line for each engine version of its arms that is not ready; empty where all are.
+        missing: A line for each engine version of its arms that has no ready instance.
+        short: The same for each that has fewer than the arms' parts of the demand need.
         now: The time, in UTC.
     """
-    if not short:
+    lacking = (*missing, *(line for line in short if line not in missing))
+    if not lacking:
         return Begin()
-    waiting = shown(short)
-    if now >= experiment.warming.deadline.ToDatetime(UTC):
-        return GiveUp(WARMING_TIMEOUT, f"instances were not ready in time: {'; '.join(waiting)}")
-    return Wait(waiting, news=waiting != tuple(experiment.warming.waiting))
+    if now < experiment.warming.deadline.ToDatetime(UTC):
+        waiting = shown(lacking)
+        return Wait(waiting, news=waiting != tuple(experiment.warming.waiting))
+    if missing:
+        return GiveUp(WARMING_TIMEOUT, f"instances were not ready in time: {'; '.join(shown(missing))}")
+    return Begin(fewer=True)
 
 
 def warm_time(given: Duration) -> timedelta:

@@ -5,14 +5,12 @@ only for as long as their statistics stay as they were: what experiments run, an
 says what is asked of pools, so any leader goes on from what is stored. It starts nothing; pools' loop does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from random import Random
 
-from controlplane.catalog.arm_pools import by_workload, instances_needed
+from controlplane.catalog.arm_pools import by_workload, instances_needed, known_for
 from controlplane.catalog.changes import stamper
-from controlplane.catalog.documents import read
 from controlplane.catalog.experiment_owners import owning
-from controlplane.catalog.planning_facts import shared
 from controlplane.catalog.pool_demands import ask_for_arms, asked_by_arms
 from controlplane.catalog.profiles import ProfileCatalog, Reckoned
 from controlplane.loops.leadership import LeadershipLostError
@@ -22,9 +20,7 @@ from enchain.chains.errors import CallerError, MalformedError
 from enchain.process.clock import Clock
 from enchain.process.logs import get_logger
 from enchain.process.telemetry import meter
-from enchain.state import keys
 from enchain.state.store import Store
-from enchain.v1 import workload_pb2
 
 PACE_SECONDS = 5.0
 
@@ -74,7 +70,7 @@ class ArmPoolsLoop:
         if not experiments and not asked:
             return
         now, profiles = self._clock.now(), ProfileCatalog(store, self._reckoned)
-        common = await shared(store, now, of_resources=await _by_units(store, experiments))
+        common = await known_for(store, experiments, now)
         for workload in sorted({*experiments, *asked}):
             try:
                 own = experiments.get(workload, [])
@@ -91,9 +87,3 @@ class ArmPoolsLoop:
         if changed:
             pools = [f"{engine}@{version}" for engine, version in changed]
             _log.info("arms ask for other instances", workload=workload, pools=pools)
-
-
-async def _by_units(store: Store, workloads: Iterable[str]) -> bool:
-    """Say whether a demand follows from how many resources there are: to count them takes long."""
-    documents = [await read(store, workload_pb2.Workload, keys.workload(each)) for each in workloads]
-    return any(document.message.demand.unit for document in documents if document is not None)

@@ -8,11 +8,13 @@ done.
 from dataclasses import replace
 
 from controlplane.catalog import surveys
+from controlplane.catalog.arm_pools import need_of_arms
 from controlplane.catalog.audit import REASON_CHARACTERS_MAX, Caller
 from controlplane.catalog.documents import Document
 from controlplane.catalog.experiment_moments import Asked
 from controlplane.catalog.experiment_starts import ExperimentStarts
 from controlplane.catalog.pool_needs import Needs
+from controlplane.catalog.profiles import ProfileCatalog
 from controlplane.experiments.states import WARMING
 from controlplane.experiments.warming import Begin, GiveUp, Wait, decide_warming
 from controlplane.switching import holding
@@ -59,6 +61,7 @@ class Warming:
         self._method = method
         self._actor = actor
         self._needs = Needs(store)
+        self._profiles = ProfileCatalog(store)
 
     async def tend(self, document: Document[Experiment]) -> None:
         """Do what is to be done about one experiment that warms.
@@ -66,30 +69,33 @@ class Warming:
         Raises:
             EnchainError: The store does not answer, or somebody was faster.
         """
-        short = await self._short(document.message)
-        step = decide_warming(document.message, short, self._clock.now())
+        missing, short = await self._short(document.message)
+        step = decide_warming(document.message, missing, short, self._clock.now())
         match step:
             case Begin():
-                await self._begin(document)
+                await self._begin(document, fewer=step.fewer)
             case GiveUp():
                 await self._give_up(document, step.reason, step.description)
             case Wait():
                 if step.news:
                     await self._starts.wait(document, step.waiting)
 
-    async def _short(self, experiment: Experiment) -> list[str]:
-        """Answer a line for each engine version of the arms that has no instance which answers.
+    async def _short(self, experiment: Experiment) -> tuple[list[str], list[str]]:
+        """Answer a line for each engine version of the arms that nobody serves, and that too few serve.
 
         A chain that is gone asks for nothing here: who begins finds out.
         """
         chains = await surveys.known_chains(self._store, (arm.chain for arm in experiment.arms))
-        need = holding.one_of_each(chains)
-        fleet = await self._fleet(chains)
-        missing = [name for name in need if not fleet.ready(name)]
-        if not missing:
-            return []
-        problems = await surveys.problems(self._store, self._needs, missing, self._clock.now())
-        return holding.short(need, replace(fleet, problems=problems))
+        if len(chains) < len(experiment.arms):
+            return [], []
+        now, fleet = self._clock.now(), await self._fleet(chains)
+        need = await need_of_arms(self._store, experiment, chains, fleet, now, self._profiles)
+        lacking = [name for name in need if fleet.ready(name) < need[name]]
+        if lacking:
+            problems = await surveys.problems(self._store, self._needs, lacking, now)
+            fleet = replace(fleet, problems=problems)
+        missing = {name: count for name, count in need.items() if not fleet.ready(name)}
+        return holding.short(missing, fleet), holding.short(need, fleet)
 
     async def _fleet(self, chains: list[chain_pb2.Chain]) -> Fleet:
         fleet, names = await surveys.fleet(self._store), holding.pools_of(chains)
@@ -101,10 +107,10 @@ class Warming:
         ]
         return replace(fleet, silent=await self._health.silent(asked))
 
-    async def _begin(self, document: Document[Experiment]) -> None:
+    async def _begin(self, document: Document[Experiment], *, fewer: bool) -> None:
         """Let it run; where it may not be started any more it is a draft again, and says why."""
         try:
-            after = await self._starts.begin(self._asked(document))
+            after = await self._starts.begin(self._asked(document), fewer=fewer)
         except (NotFoundError, PreconditionError) as error:
             told = f"{error.message}. {error.remedy}" if error.remedy else error.message
             await self._give_up(document, error.reason, told)

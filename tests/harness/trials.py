@@ -6,10 +6,12 @@ Tests of pools ask for it. Engines, gRPC and etcd are real; whoever starts the r
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from controlplane.demand.request_rate import RequestRateReader
 from controlplane.loops.arm_pools import ArmPoolsLoop
 from controlplane.loops.experiments import ExperimentsLoop
 from controlplane.switching.health import Handshakes
@@ -18,15 +20,16 @@ from enchain.engines.script.engine import ScriptEngine
 from enchain.process.clock import SystemClock
 from enchain.process.lifecycle import Tasks
 from enchain.state import keys
-from enchain.state.codec import decode
-from enchain.state.store import Store
-from enchain.v1 import chain_pb2, experiment_pb2
+from enchain.state.codec import decode, encode
+from enchain.state.store import Put, Store, put
+from enchain.v1 import chain_pb2, experiment_pb2, learned_pb2
 from tests.harness.gated_engines import EngineScope, GatedInstance
 from tests.harness.routers import put_chain, site_chain
 from tests.harness.sites_on_trial import NAME, Experiment, experiment_service, put_workload, two_arms
 from tests.harness.waiting import eventually
 
 WITHIN = 60
+MINUTES = 60
 LOOK_SECONDS = 0.2
 
 
@@ -100,6 +103,16 @@ async def trial_site(store: Store, folder: Path) -> AsyncIterator[Trial]:
             )
         )
         yield Trial(store, stub, name)
+
+
+async def requests_came(store: Store, a_minute: int) -> None:
+    """Let it be known how many provisions of the site came, and go on to, as the folding loop writes it."""
+    counted = learned_pb2.RequestRateStatistics(
+        workload="workloads/site", provisions=[a_minute] * 2 * MINUTES
+    )
+    now = int(datetime.now(UTC).timestamp())
+    counted.first_minute.FromSeconds((now // 60 - MINUTES) * 60)
+    await put(store, [Put(keys.learned(RequestRateReader.name, "site"), encode(counted))])
 
 
 @asynccontextmanager

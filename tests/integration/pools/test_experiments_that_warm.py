@@ -3,18 +3,26 @@
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from controlplane.loops.experiments import ExperimentRounds
+from controlplane.switching.health import Handshakes
 from enchain.engines.script.engine import ScriptEngine
-from enchain.v1 import experiment_pb2
+from enchain.process.clock import SystemClock
+from enchain.state import keys
+from enchain.state.codec import decode, encode
+from enchain.state.store import Put, put
+from enchain.v1 import chain_pb2, experiment_pb2
+from tests.harness.gated_engines import EngineScope, GatedInstance
 from tests.harness.pools import launches, save_engine, states
 from tests.harness.replicas import Replica, Replicas, leading
 from tests.harness.sites_on_trial import NAME, Experiment
-from tests.harness.trials import WITHIN, Trial, looking
+from tests.harness.trials import WITHIN, Trial, looking, requests_came
 from tests.harness.waiting import eventually
 from tests.integration.pools.conftest import Machine
 
@@ -78,6 +86,79 @@ async def test_an_engine_that_cannot_start_is_told_and_the_draft_may_be_started_
     assert left == ([], []), "others may have route and layer"
     kinds = ["CREATED", "WARMING", "NOT_STARTED", "WARMING", "STARTED"]
     assert [each.kind for each in running.history] == kinds
+
+
+def look(trial: Trial) -> Awaitable[None]:
+    """Look at experiments once, as a leader does."""
+    return ExperimentRounds(trial.store, Handshakes(), SystemClock()).round()
+
+
+def instance(number: int) -> GatedInstance:
+    """An instance of the rival's engine that somebody else has started."""
+    scope = EngineScope("script", "script")
+    return GatedInstance(scope, f"script-{number}", capacity=2, version=ScriptEngine.version)
+
+
+async def test_an_instance_that_is_registered_and_does_not_answer_is_none(trial: Trial) -> None:
+    await save_engine(trial.store, SCRIPT, name="script")
+    await trial.start()
+    ghost, real = instance(1), instance(2)
+    ghost.message.address = "127.0.0.1:1"
+    await put(trial.store, [Put(keys.instance("script", "script-1"), encode(ghost.message))])
+
+    await look(trial)
+    waiting = await trial.read()
+    await real.start(trial.store)
+    await look(trial)
+    running = await trial.read()
+    await real.kill(trial.store)
+
+    assert waiting.state == Experiment.STATE_WARMING
+    assert running.state == Experiment.STATE_RUNNING
+
+
+async def test_a_route_that_was_pinned_meanwhile_stays_and_the_draft_says_so(trial: Trial) -> None:
+    await save_engine(trial.store, SCRIPT, name="script")
+    await trial.start()
+    item = await trial.store.get(keys.route("site"))
+    assert item is not None
+    pinned = decode(chain_pb2.Route, item.value)
+    pinned.pin.reason = "audit week"
+    await put(trial.store, [Put(item.key, encode(pinned))])
+    real = instance(1)
+    await real.start(trial.store)
+
+    await look(trial)
+    await real.kill(trial.store)
+
+    draft = await trial.read()
+    assert (draft.state, draft.warming.reason) == (Experiment.STATE_DRAFT, "ROUTE_PINNED")
+    assert "audit week" in draft.warming.fault
+    assert draft.history[-1].kind == "NOT_STARTED"
+
+
+async def test_fewer_instances_than_an_arm_needs_are_waited_for_and_do_until_the_time_is_up(
+    trial: Trial,
+) -> None:
+    # A quarter of 20 at once for the rival, of which an instance does 1.8: 3.
+    await requests_came(trial.store, 20)
+    await save_engine(trial.store, SCRIPT, name="script")
+    real = instance(1)
+    await real.start(trial.store)
+
+    begun = await trial.start(warm_timeout=timedelta(days=1))
+    await look(trial)
+    waiting = await trial.read()
+    waiting.warming.deadline.GetCurrentTime()
+    key = keys.experiment("site", "ab")
+    await put(trial.store, [Put(key, encode(waiting))])
+    await look(trial)
+    running = await trial.read()
+    await real.kill(trial.store)
+
+    assert begun.state == waiting.state == Experiment.STATE_WARMING
+    assert list(begun.warming.waiting) == [f"script {ScriptEngine.version}: 1 of 3 ready"]
+    assert running.state == Experiment.STATE_RUNNING
 
 
 GATED = """

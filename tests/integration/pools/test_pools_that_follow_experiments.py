@@ -1,35 +1,18 @@
 """Pools follow what experiments send to arms, ahead of a ramp and down again, on real engines."""
 
-from datetime import UTC, datetime
-
-from controlplane.demand.request_rate import RequestRateReader
 from enchain.chains.decision_names import arms_of
 from enchain.engines.script.engine import ScriptEngine
-from enchain.state import keys
-from enchain.state.codec import encode
-from enchain.state.store import Put, Store, put
-from enchain.v1 import experiment_pb2, learned_pb2
+from enchain.v1 import experiment_pb2
 from tests.harness.pools import pools, ready, save_engine
 from tests.harness.sites_on_trial import NAME, Experiment
-from tests.harness.trials import WITHIN, Trial, looking
+from tests.harness.trials import WITHIN, Trial, looking, requests_came
 from tests.harness.waiting import eventually
 from tests.integration.pools.conftest import Machine
 
 POOL = f"script@{ScriptEngine.version}"
 ARMS = arms_of("workloads/site")
-MINUTES = 60
 A_MINUTE = 20
 """Provisions, each thought to take a minute at an engine that nobody has measured: 20 at once."""
-
-
-async def requests_came(store: Store) -> None:
-    """Let it be known how many provisions came in the last hour, as the folding loop writes it."""
-    now = int(datetime.now(UTC).timestamp())
-    counted = learned_pb2.RequestRateStatistics(
-        workload="workloads/site", provisions=[A_MINUTE] * 2 * MINUTES
-    )
-    counted.first_minute.FromSeconds((now // 60 - MINUTES) * 60)
-    await put(store, [Put(keys.learned(RequestRateReader.name, "site"), encode(counted))])
 
 
 async def asked(machine: Machine) -> float:
@@ -50,7 +33,7 @@ async def test_the_arms_pool_is_ahead_of_the_ramp_and_goes_with_the_experiment(
     machine: Machine, trial: Trial
 ) -> None:
     await save_engine(machine.store, ["enchain-engine-script"], name="script")
-    await requests_came(machine.store)
+    await requests_came(machine.store, A_MINUTE)
     draft = await trial.read()
     draft.ramp.steps.extend([10, 40, 100])
     await trial.stub.UpdateExperiment(experiment_pb2.UpdateExperimentRequest(experiment=draft))
@@ -60,6 +43,7 @@ async def test_the_arms_pool_is_ahead_of_the_ramp_and_goes_with_the_experiment(
         await trial.start()
         running = await trial.until(Experiment.STATE_RUNNING)
         # Half of half the requests of the layer's half at 40 %, which comes next: 2 at once, places for 1.8.
+        begun_with = len(await ready(machine.store, "script"))
         await come(machine, 2)
         ahead = await asked(machine)
         whole = experiment_pb2.SetCoverageRequest(name=NAME, coverage=100)
@@ -73,4 +57,5 @@ async def test_the_arms_pool_is_ahead_of_the_ramp_and_goes_with_the_experiment(
         await come(machine, 0)
 
     assert running.phases[0].coverage == 10
+    assert begun_with == 2, "nobody was enrolled before the arm had what its part needs"
     assert (ahead, most, paused) == (2, 3, 0)

@@ -47,15 +47,20 @@ def test_it_keeps_its_chains_and_the_right_to_its_requests_and_enrols_nobody() -
     )
 
 
-@given(
-    short=st.lists(st.text(max_size=300), max_size=20),
-    seconds=st.floats(-1e6, 1e6, allow_nan=False),
-)
-def test_it_begins_if_and_only_if_nothing_is_missing(short: list[str], seconds: float) -> None:
-    step = decide_warming(warming(), short, START + timedelta(seconds=seconds))
+lines = st.lists(st.text(max_size=300), max_size=20)
 
-    assert isinstance(step, Begin) == (not short)
-    assert isinstance(step, GiveUp) == (bool(short) and seconds >= 60)
+
+@given(missing=lines, short=lines, seconds=st.floats(-1e6, 1e6, allow_nan=False))
+def test_it_never_begins_while_an_engine_is_missing_and_waits_for_others_while_there_is_time(
+    missing: list[str], short: list[str], seconds: float
+) -> None:
+    step = decide_warming(warming(), missing, short, START + timedelta(seconds=seconds))
+
+    late = seconds >= 60
+    assert isinstance(step, Begin) == (not missing and (late or not short))
+    assert isinstance(step, GiveUp) == (bool(missing) and late)
+    if isinstance(step, Begin):
+        assert step.fewer == bool(short)
     if isinstance(step, Wait):
         assert len(step.waiting) <= NAMED_MAX + 1
 
@@ -63,12 +68,12 @@ def test_it_begins_if_and_only_if_nothing_is_missing(short: list[str], seconds: 
 def test_what_it_waits_for_is_written_where_it_is_news() -> None:
     other = "ansible 2.1: 0 of 1 ready (COMMAND_NOT_FOUND: there is no program)"
 
-    assert decide_warming(warming(), [ONE], START) == Wait((ONE,), news=False)
-    assert decide_warming(warming(), [other], START) == Wait((other,), news=True)
+    assert decide_warming(warming(), [ONE], [ONE], START) == Wait((ONE,), news=False)
+    assert decide_warming(warming(), [other], [], START) == Wait((other,), news=True)
 
 
 def test_a_start_that_was_given_up_leaves_the_draft_that_was_written() -> None:
-    step = decide_warming(warming(), [ONE], START + MINUTE)
+    step = decide_warming(warming(), [ONE], [ONE], START + MINUTE)
     assert isinstance(step, GiveUp)
 
     again = cooled(warming(), step.reason, Why(START + MINUTE, description=step.description))

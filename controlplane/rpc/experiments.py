@@ -17,6 +17,7 @@ from controlplane.rpc.callers import Context, caller_of
 from enchain.chains import names
 from enchain.chains.assignment import explain
 from enchain.chains.decision_names import EXPERIMENT, ExperimentName
+from enchain.chains.units import attributes_of
 from enchain.v1 import experiment_pb2, experiment_pb2_grpc
 
 SERVICE = "enchain.v1.ExperimentService"
@@ -135,14 +136,14 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
         self, request: experiment_pb2.SetCoverageRequest, context: Context
     ) -> Experiment:
         """Set the share of keys that is enrolled."""
-        asked = _asked(request, context, "SetCoverage", request.reason)
+        asked = _asked(request, context, "SetCoverage", request.reason, validate_only=request.validate_only)
         return await self._life.cover(asked, request.coverage)
 
     async def SetWeights(  # noqa: N802 - the method's name on the wire
         self, request: experiment_pb2.SetWeightsRequest, context: Context
     ) -> Experiment:
         """Begin a new phase with other weights."""
-        asked = _asked(request, context, "SetWeights", request.reason)
+        asked = _asked(request, context, "SetWeights", request.reason, validate_only=request.validate_only)
         return await self._life.weigh(asked, dict(request.weights))
 
     async def ConcludeExperiment(  # noqa: N802 - the method's name on the wire
@@ -167,7 +168,9 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
         """Answer which arm a key gets, as routers would."""
         del context
         experiment = await self._catalog.get(ExperimentName.parse(request.name))
-        return explain(experiment, request.key)
+        known = request.HasField("attributes")
+        attributes = attributes_of(request.attributes, request.key) if known else None
+        return explain(experiment, request.key, attributes)
 
 
 def _asked(

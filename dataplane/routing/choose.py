@@ -96,15 +96,16 @@ def choose(table: RouteTable, workload: str, attributes: Attributes) -> Routed:
     return _routed(table, workload, attributes.routing_key, assignment)
 
 
-def choose_by_key(table: RouteTable, workload: str, key: str) -> Routed:
-    """Choose the chain of a request of which only the key is known: unit and routing key alike.
+def choose_by_key(table: RouteTable, workload: str, key: str, attributes: Attributes | None = None) -> Routed:
+    """Choose the chain by a key, unit and routing key alike; without attributes eligibility is not asked.
 
     Raises:
         NotFoundError: There is no such workload, or it has no route.
         PreconditionError: The route or the experiment leads to a chain that is not in the table.
     """
     enrolment = table.enrolments.get(workload)
-    return _routed(table, workload, key, enrolment.of_key(key) if enrolment is not None else None)
+    assignment = enrolment.of_key(key, attributes) if enrolment is not None else None
+    return _routed(table, workload, key, assignment)
 
 
 def _routed(table: RouteTable, workload: str, key: str, assignment: Assignment | None) -> Routed:

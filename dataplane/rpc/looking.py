@@ -10,6 +10,7 @@ from dataplane.routing.choose import choose_by_key
 from dataplane.routing.runs import Operation
 from dataplane.rpc import requests
 from dataplane.rpc.deciding import Resource, Tables
+from enchain.chains.assignment import NOT_ASKED
 from enchain.chains.errors import InvalidArgumentError, NotFoundError, Violation
 from enchain.chains.names import RESOURCE, ULID, ResourceName, workload_id
 from enchain.state import keys
@@ -106,18 +107,21 @@ class Lookups:
                 return provisioning_pb2.ListResourcesResponse(resources=page)
 
     def route(self, request: provisioning_pb2.ExplainRouteRequest) -> provisioning_pb2.ExplainRouteResponse:
-        """Say which chain a key would get, and why; whether a request is eligible is not known.
+        """Say which chain a key would get, and why; whether it is eligible only where attributes are given.
 
         Raises:
             NotFoundError: There is no such workload.
+            InvalidArgumentError: The attributes are too large, or no values.
         """
         workload = workload_id(request.workload, "workload")
         table = self._tables.table
-        routed = choose_by_key(table, workload, request.key)
+        attributes = requests.attributes_asked(request)
+        routed = choose_by_key(table, workload, request.key, attributes)
         enrolment = table.enrolments.get(workload)
-        experiments = enrolment.explain(request.key) if enrolment is not None else []
+        experiments = enrolment.explain(request.key, attributes) if enrolment is not None else []
         enrolled = routed.enrolled.experiment if routed.enrolled else ""
-        by = next((one for one in experiments if one.experiment == enrolled), routed.route)
+        taken = next((one for one in experiments if one.experiment == enrolled), None)
+        by = taken or routed.route
         return provisioning_pb2.ExplainRouteResponse(
             chain=routed.chain,
             arm=routed.arm,
@@ -128,7 +132,7 @@ class Lookups:
             share_start=routed.start,
             share_end=routed.end,
             table_revision=table.revision,
-            reason=routed.reason,
+            reason=routed.reason + NOT_ASKED * bool(taken and taken.eligibility_not_asked),
         )
 
 

@@ -25,7 +25,7 @@ from enchain.chains.names import (
     tenant_name,
     workload_id,
 )
-from enchain.chains.units import Attributes
+from enchain.chains.units import Attributes, attributes_of
 from enchain.chains.values import json_bytes
 from enchain.process.identity import ANONYMOUS, DEFAULT_TENANT
 from enchain.v1 import chain_pb2, origin_pb2, provisioning_pb2, value_pb2
@@ -140,6 +140,14 @@ def attributes(
         host=request.target.host,
         inputs=request.inputs,
     )
+
+
+def attributes_asked(request: provisioning_pb2.ExplainRouteRequest) -> Attributes | None:
+    """What a question says of the request that it is about; None where it says nothing."""
+    if not request.HasField("attributes"):
+        return None
+    _check_size(request.attributes.inputs)
+    return attributes_of(request.attributes, request.key)
 
 
 def operation(name: str) -> OperationName:

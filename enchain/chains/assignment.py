@@ -49,6 +49,12 @@ _WORDS = {
 }
 
 
+_LOOKED_UP = frozenset({Reason.ENROLLED, Reason.OUTSIDE_COVERAGE})
+"""Reasons of requests whose eligibility matters, and was asked where it could be."""
+
+NOT_ASKED = "; whether the request is eligible was not asked"
+
+
 class Place(NamedTuple):
     """An arm, its chain, its buckets, `start` <= bucket < `end` of 10,000, and the seed of its phase."""
 
@@ -194,9 +200,11 @@ class Assigner:
         owner = self._owners[bucket]
         return bucket, None if owner == _NOBODY else self.places[owner]
 
-    def message(self, assignment: Assignment) -> experiment_pb2.ArmAssignment:
-        """What is said of a key, as answers to people carry it."""
+    def explain(self, key: str, attributes: Attributes | None = None) -> experiment_pb2.ArmAssignment:
+        """Answer `of_unit` as people are told it, and whether eligibility was not asked."""
+        assignment = self.of_unit(key, attributes)
         place = assignment.place
+        not_asked = attributes is None and self._why_not is not None and assignment.reason in _LOOKED_UP
         return experiment_pb2.ArmAssignment(
             arm=place.arm if place else "",
             chain=place.chain if place else "",
@@ -208,7 +216,8 @@ class Assigner:
             seed=self._seed,
             hash_version=self._hash_version,
             reason=assignment.reason,
-            description=words(assignment),
+            description=words(assignment) + NOT_ASKED * not_asked,
+            eligibility_not_asked=not_asked,
         )
 
     def _in_layer(self, key: str) -> bool:
@@ -237,8 +246,7 @@ def explain(
     experiment: Experiment, key: str, attributes: Attributes | None = None
 ) -> experiment_pb2.ArmAssignment:
     """Answer `assign` with range, seed and the reason in words."""
-    assigner = Assigner(experiment)
-    return assigner.message(assigner.of_unit(key, attributes))
+    return Assigner(experiment).explain(key, attributes)
 
 
 def words(assignment: Assignment) -> str:

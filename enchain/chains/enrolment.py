@@ -39,13 +39,13 @@ class Enrolment:
         """Say which arm of which experiment a request gets, or why none."""
         return self._of_unit(unit_of(self.unit, attributes), attributes)
 
-    def of_key(self, key: str) -> Assignment:
-        """Say it of a unit's value alone: eligibility is not asked."""
-        return self._of_unit(key, None)
+    def of_key(self, key: str, attributes: Attributes | None = None) -> Assignment:
+        """Say it of a unit's value; without attributes eligibility is not asked."""
+        return self._of_unit(key, attributes)
 
-    def explain(self, key: str) -> list[experiment_pb2.ArmAssignment]:
-        """What each experiment says of a unit's value."""
-        return [assigner.message(assigner.of_unit(key)) for assigner in self.assigners]
+    def explain(self, key: str, attributes: Attributes | None = None) -> list[experiment_pb2.ArmAssignment]:
+        """What each experiment says of a unit's value, and of the request where it is known."""
+        return [assigner.explain(key, attributes) for assigner in self.assigners]
 
     def _of_unit(self, key: str, attributes: Attributes | None) -> Assignment:
         if not key:

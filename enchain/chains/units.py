@@ -7,7 +7,7 @@ any chain adds defaults: which chain it will be is what is being decided.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from enchain.v1 import value_pb2
+from enchain.v1 import experiment_pb2, origin_pb2, value_pb2
 
 RESOURCE, TENANT, REQUESTER, INPUTS = "resource", "tenant", "requester", "inputs."
 KEY_CHARACTERS_MAX = 256
@@ -37,6 +37,33 @@ class Attributes(NamedTuple):
     account: str = ""
     host: str = ""
     inputs: Mapping[str, value_pb2.Value] = {}
+
+
+def attributes_of(message: experiment_pb2.RequestAttributes, key: str = "") -> Attributes:
+    """Read what a question says of the request that it is about; the key stands for its routing key."""
+    return Attributes(
+        routing_key=key,
+        tenant=message.tenant,
+        requester=message.requester,
+        groups=message.groups,
+        region=message.locality.region,
+        zone=message.locality.zone,
+        account=message.target.account,
+        host=message.target.host,
+        inputs=message.inputs,
+    )
+
+
+def attributes_message(attributes: Attributes) -> experiment_pb2.RequestAttributes:
+    """Write what a request is into a question; the opposite of `attributes_of`, but for the routing key."""
+    return experiment_pb2.RequestAttributes(
+        tenant=attributes.tenant,
+        requester=attributes.requester,
+        groups=attributes.groups,
+        locality=origin_pb2.Locality(region=attributes.region, zone=attributes.zone),
+        target=origin_pb2.Target(account=attributes.account, host=attributes.host),
+        inputs=attributes.inputs,
+    )
 
 
 def unit_of(unit: str, attributes: Attributes) -> str:

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from ulid import ULID
 
+from enchain.chains.units import Attributes, attributes_message
 from enchain.chains.values import Json, to_value_map
 from enchain.client.attachment import Attachment
 from enchain.client.following import PATIENCE_SECONDS, Call, Happening, follow
@@ -297,9 +298,13 @@ class Client:
                 return
             request.page_token = page.next_page_token
 
-    async def explain_route(self, workload: str, key: str) -> provisioning_pb2.ExplainRouteResponse:
-        """Ask which chain a key would get, and why."""
+    async def explain_route(
+        self, workload: str, key: str, attributes: Attributes | None = None
+    ) -> provisioning_pb2.ExplainRouteResponse:
+        """Ask which chain a key would get, and why; eligibility for experiments is asked of attributes."""
         request = provisioning_pb2.ExplainRouteRequest(workload=f"workloads/{workload}", key=key)
+        if attributes is not None:
+            request.attributes.CopyFrom(attributes_message(attributes))
         return await self._routers.call(lambda stub: stub.ExplainRoute(request))
 
     def resource_name(self, resource: str) -> str:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
+from enchain.chains.units import Attributes
 from enchain.chains.values import Json
 from enchain.client.client import DEFAULT_CONTROL, DEFAULT_ROUTERS, Client
 from enchain.client.following import PATIENCE_SECONDS, Happening
@@ -81,9 +82,11 @@ class SyncClient:
         """Go on with an operation that is held."""
         return self._wait(self._client.retry_operation(operation, from_step=from_step))
 
-    def explain_route(self, workload: str, key: str) -> provisioning_pb2.ExplainRouteResponse:
-        """Ask which chain a key would get, and why."""
-        return self._wait(self._client.explain_route(workload, key))
+    def explain_route(
+        self, workload: str, key: str, attributes: Attributes | None = None
+    ) -> provisioning_pb2.ExplainRouteResponse:
+        """Ask which chain a key would get, and why; see `Client.explain_route`."""
+        return self._wait(self._client.explain_route(workload, key, attributes))
 
     def get_operation(self, operation: str) -> operation_pb2.Operation:
         """Answer one operation."""

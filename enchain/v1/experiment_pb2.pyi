@@ -6,6 +6,7 @@ Experiments: A/B tests of chains on live requests."""
 from collections import abc as _abc
 from enchain.v1 import learned_pb2 as _learned_pb2
 from enchain.v1 import origin_pb2 as _origin_pb2
+from enchain.v1 import value_pb2 as _value_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -1093,6 +1094,26 @@ class ArmStatistics(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class TailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.bytes
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
@@ -1106,6 +1127,7 @@ class ArmStatistics(_message.Message):
     LAST_TIME_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     CURRENCIES_FIELD_NUMBER: _builtins.int
+    TAILS_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     phase: _builtins.int
     arm: _builtins.str
@@ -1135,6 +1157,12 @@ class ArmStatistics(_message.Message):
     def currencies(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Operations by the currency of their cost."""
 
+    @_builtins.property
+    def tails(self) -> _containers.ScalarMap[_builtins.int, _builtins.bytes]:
+        """What is in `times` by coarser bins and by cluster: bin `k` holds bins `15k` to `15k + 14` of the sketch, as 32 uint32
+        without a gap, little-endian, by bucket modulo 32. At most 18 bins; the lowest holds what is below it, too.
+        """
+
     def __init__(
         self,
         *,
@@ -1151,10 +1179,11 @@ class ArmStatistics(_message.Message):
         last_time: _timestamp_pb2.Timestamp | None = ...,
         seed: _builtins.str = ...,
         currencies: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        tails: _abc.Mapping[_builtins.int, _builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time", "times", b"times"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "buckets_seen", b"buckets_seen", "cancelled", b"cancelled", "currencies", b"currencies", "experiment", b"experiment", "failures", b"failures", "first_time", b"first_time", "last_time", b"last_time", "metrics", b"metrics", "operations", b"operations", "phase", b"phase", "seed", b"seed", "times", b"times"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "buckets_seen", b"buckets_seen", "cancelled", b"cancelled", "currencies", b"currencies", "experiment", b"experiment", "failures", b"failures", "first_time", b"first_time", "last_time", b"last_time", "metrics", b"metrics", "operations", b"operations", "phase", b"phase", "seed", b"seed", "tails", b"tails", "times", b"times"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1479,12 +1508,15 @@ class SetCoverageRequest(_message.Message):
     COVERAGE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     etag: _builtins.str
     coverage: _builtins.float
     """Percent."""
     reason: _builtins.str
     request_id: _builtins.str
+    validate_only: _builtins.bool
+    """Answer the experiment as it would be; change nothing."""
     def __init__(
         self,
         *,
@@ -1493,10 +1525,11 @@ class SetCoverageRequest(_message.Message):
         coverage: _builtins.float = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1531,10 +1564,13 @@ class SetWeightsRequest(_message.Message):
     WEIGHTS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     etag: _builtins.str
     reason: _builtins.str
     request_id: _builtins.str
+    validate_only: _builtins.bool
+    """Answer the experiment as it would be; change nothing."""
     @_builtins.property
     def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Percent by arm; all arms."""
@@ -1547,10 +1583,11 @@ class SetWeightsRequest(_message.Message):
         weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1626,23 +1663,96 @@ class AssignArmRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Of the experiment."""
     key: _builtins.str
     """What the unit's value is."""
+    @_builtins.property
+    def attributes(self) -> Global___RequestAttributes:
+        """What the request would be. Left out: whether it is eligible is not asked."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         key: _builtins.str = ...,
+        attributes: Global___RequestAttributes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "key", b"key", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AssignArmRequest: _TypeAlias = AssignArmRequest  # noqa: Y015
+
+@_typing.final
+class RequestAttributes(_message.Message):
+    """What a request is, as far as eligibility goes by it. What is left out is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class InputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _value_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _value_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    LOCALITY_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant's id."""
+    requester: _builtins.str
+    """Subject of the identity; empty for one that nobody vouches for."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Groups that the issuer states."""
+
+    @_builtins.property
+    def locality(self) -> _origin_pb2.Locality: ...
+    @_builtins.property
+    def target(self) -> _origin_pb2.Target: ...
+    @_builtins.property
+    def inputs(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
+        """As sent, without a chain's defaults."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        requester: _builtins.str = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        locality: _origin_pb2.Locality | None = ...,
+        target: _origin_pb2.Target | None = ...,
+        inputs: _abc.Mapping[_builtins.str, _value_pb2.Value] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["locality", b"locality", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "inputs", b"inputs", "locality", b"locality", "requester", b"requester", "target", b"target", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestAttributes: _TypeAlias = RequestAttributes  # noqa: Y015
 
 @_typing.final
 class ArmAssignment(_message.Message):
@@ -1661,6 +1771,7 @@ class ArmAssignment(_message.Message):
     HASH_VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    ELIGIBILITY_NOT_ASKED_FIELD_NUMBER: _builtins.int
     arm: _builtins.str
     """Empty: not enrolled."""
     chain: _builtins.str
@@ -1676,6 +1787,8 @@ class ArmAssignment(_message.Message):
     """ENROLLED, FORCED, NOT_RUNNING, OUTSIDE_LAYER, NOT_ELIGIBLE, NO_UNIT, OUTSIDE_COVERAGE."""
     description: _builtins.str
     """The reason in words."""
+    eligibility_not_asked: _builtins.bool
+    """It takes eligible requests only, and whether this one is was not asked."""
     def __init__(
         self,
         *,
@@ -1690,10 +1803,11 @@ class ArmAssignment(_message.Message):
         hash_version: _builtins.int = ...,
         reason: _builtins.str = ...,
         description: _builtins.str = ...,
+        eligibility_not_asked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "description", b"description", "end", b"end", "experiment", b"experiment", "hash_version", b"hash_version", "phase", b"phase", "reason", b"reason", "seed", b"seed", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "bucket", b"bucket", "chain", b"chain", "description", b"description", "eligibility_not_asked", b"eligibility_not_asked", "end", b"end", "experiment", b"experiment", "hash_version", b"hash_version", "phase", b"phase", "reason", b"reason", "seed", b"seed", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -686,18 +686,24 @@ class ExplainRouteRequest(_message.Message):
 
     WORKLOAD_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     workload: _builtins.str
     """`workloads/{workload}`."""
     key: _builtins.str
+    @_builtins.property
+    def attributes(self) -> _experiment_pb2.RequestAttributes:
+        """What the request would be. Left out: whether it is eligible for experiments is not asked."""
+
     def __init__(
         self,
         *,
         workload: _builtins.str = ...,
         key: _builtins.str = ...,
+        attributes: _experiment_pb2.RequestAttributes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "key", b"key", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -100,9 +100,9 @@ class Experiments:
         request = experiment_pb2.DeleteExperimentRequest(name=name(experiment_id), **more)
         return await self.stub.DeleteExperiment(request)
 
-    async def assign(self, key: str, experiment_id: str = "ab") -> Any:
+    async def assign(self, key: str, experiment_id: str = "ab", **more: Any) -> Any:
         """Ask which arm a key gets."""
-        request = experiment_pb2.AssignArmRequest(name=name(experiment_id), key=key)
+        request = experiment_pb2.AssignArmRequest(name=name(experiment_id), key=key, **more)
         return await self.stub.AssignArm(request)
 
     async def running(self, made: Experiment | None = None, experiment_id: str = "ab") -> Any:

@@ -30,6 +30,7 @@ Send: TypeAlias = Callable[[Request], Awaitable[Experiment]]
 
 _experiment = click.argument("experiment", metavar="WORKLOAD/EXPERIMENT")
 _reason = click.option("--reason", default="", help="Why; it is kept in the audit and the history.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 _etag = click.option("--etag", default="", help="Only if the experiment is still as read.")
 
 
@@ -78,29 +79,37 @@ def resume(experiment: str, reason: str, etag: str, output: str) -> None:
 @click.command()
 @_experiment
 @click.argument("percent", type=float)
+@_dry_run
 @_reason
 @_etag
 @output_option
-def coverage(experiment: str, percent: float, reason: str, etag: str, output: str) -> None:
+def coverage(experiment: str, percent: float, dry_run: bool, reason: str, etag: str, output: str) -> None:
     """Enrol PERCENT of the keys. Raising it moves nobody who is in; a ramp ends by it."""
-    request = experiment_pb2.SetCoverageRequest(coverage=percent, etag=etag, reason=reason)
+    request = experiment_pb2.SetCoverageRequest(
+        coverage=percent, etag=etag, reason=reason, validate_only=dry_run
+    )
     _run(experiment, request, lambda stub: stub.SetCoverage, output)
 
 
 @click.command()
 @_experiment
 @click.argument("weights", nargs=-1, required=True, metavar="ARM=PERCENT…")
+@_dry_run
 @_reason
 @_etag
 @output_option
-def weights(experiment: str, weights: tuple[str, ...], reason: str, etag: str, output: str) -> None:
+def weights(
+    experiment: str, weights: tuple[str, ...], dry_run: bool, reason: str, etag: str, output: str
+) -> None:
     """Change the weights of all arms, such as `default=20 via-ansible=80`.
 
     It begins a new phase with a new seed, whose statistics begin at nothing.
     """
     wanted = dict(_weight(each) for each in weights)
 
-    request = experiment_pb2.SetWeightsRequest(weights=wanted, etag=etag, reason=reason)
+    request = experiment_pb2.SetWeightsRequest(
+        weights=wanted, etag=etag, reason=reason, validate_only=dry_run
+    )
     _run(experiment, request, lambda stub: stub.SetWeights, output)
 
 

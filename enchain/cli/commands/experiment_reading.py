@@ -2,7 +2,9 @@
 
 import click
 
+from enchain.chains.units import attributes_message
 from enchain.chains.warming import start_told
+from enchain.cli.attributes import attribute_option, attributes_from
 from enchain.cli.experiment_names import COLUMNS, experiment_name, experiments_page, short, starts
 from enchain.cli.output import dump, enum_word, output_option, plain, show, table
 from enchain.cli.running import run
@@ -51,15 +53,20 @@ def describe(experiment: str, output: str) -> None:
 @click.command()
 @_experiment
 @click.argument("key")
+@attribute_option
 @output_option
-def assign(experiment: str, key: str, output: str) -> None:
+def assign(experiment: str, key: str, pairs: tuple[str, ...], output: str) -> None:
     """Say which arm KEY gets, and why. Routers give the same answer.
 
-    KEY is the value of the experiment's unit: a resource's id, or what its `unit` says.
+    KEY is the value of the experiment's unit: a resource's id, or what its `unit` says. Whether a request
+    is eligible is asked where any of its attributes is said.
     """
 
     async def work(client: Client) -> None:
         request = experiment_pb2.AssignArmRequest(name=experiment_name(experiment), key=key)
+        attributes = attributes_from(pairs, client)
+        if attributes is not None:
+            request.attributes.CopyFrom(attributes_message(attributes))
         found = await client.experiments.AssignArm(request)
         if output != "table":
             dump(plain(found), output)

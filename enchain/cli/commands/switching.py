@@ -6,6 +6,7 @@ from datetime import timedelta
 import click
 
 from enchain.cli import exits
+from enchain.cli.attributes import attribute_option, attributes_from
 from enchain.cli.commands.switches import abort, print_answer, show_switch
 from enchain.cli.output import dump, last, output_option, plain, table
 from enchain.cli.running import run
@@ -166,12 +167,13 @@ def convergence(workload: str, output: str) -> None:
 @click.command()
 @click.argument("workload")
 @click.option("--key", required=True, help="What the cohort is hashed from, such as a resource's id.")
+@attribute_option
 @output_option
-def explain(workload: str, key: str, output: str) -> None:
+def explain(workload: str, key: str, pairs: tuple[str, ...], output: str) -> None:
     """Say which chain of WORKLOAD a key gets, and why."""
 
     async def work(client: Client) -> None:
-        answer = await client.explain_route(workload, key)
+        answer = await client.explain_route(workload, key, attributes_from(pairs, client))
         if output == "table":
             click.echo(answer.reason)
         else:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from enchain.client import assign_arm
+from enchain.chains.units import attributes_message
+from enchain.chains.values import to_value_map
+from enchain.client import Attributes, assign_arm
 from enchain.v1 import experiment_pb2, provisioning_pb2
 from tests.harness.controlplane import Plane
 from tests.harness.experiments import Experiment, Experiments, experiment
@@ -12,10 +14,24 @@ from tests.harness.waiting import eventually
 KEYS = ("one", "two", "größe", "東京", "tester", *(f"site-{number}" for number in range(45)))
 
 
-async def explained(router: RunningRouter, key: str) -> list[experiment_pb2.ArmAssignment]:
-    """What a router's experiments say of a key of `site`."""
+RICH = Attributes("one", "acme", "mona", ["qa"], "eu", "z", "a", "h", to_value_map({"name": "x"}))
+POOR = Attributes("one")
+
+
+async def told(
+    router: RunningRouter, key: str, attributes: Attributes | None = None
+) -> provisioning_pb2.ExplainRouteResponse:
+    """What a router says of a key of `site`."""
     request = provisioning_pb2.ExplainRouteRequest(workload="workloads/site", key=key)
-    return list((await router.stub.ExplainRoute(request)).experiments)
+    if attributes is not None:
+        request.attributes.CopyFrom(attributes_message(attributes))
+    answer: provisioning_pb2.ExplainRouteResponse = await router.stub.ExplainRoute(request)
+    return answer
+
+
+async def explained(router: RunningRouter, key: str) -> list[experiment_pb2.ArmAssignment]:
+    """What a router's experiments say of it."""
+    return list((await told(router, key)).experiments)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +62,32 @@ async def test_all_three_answer_alike(saved: Plane, made: Experiment) -> None:
             assert await explained(first, key) == await explained(second, key) == [answer]
         assert len({answer.reason for answer in answers.values()}) > 1
         assert {answer.arm for answer in answers.values()} == {"", "default", "via-files"}
+
+
+ELIGIBLE = (
+    "tenant == 'acme' && requester == 'mona' && 'qa' in groups && region + zone + account + host == 'euzah'"
+)
+
+
+async def test_all_three_agree_on_who_is_eligible_and_on_what_was_not_asked(saved: Plane) -> None:
+    experiments = Experiments(saved)
+    started = await experiments.running(experiment(eligibility=f"{ELIGIBLE} && inputs.name == 'x'"))
+    async with running_router(saved.store) as router:
+
+        async def follows() -> bool:
+            return bool(await explained(router, "one"))
+
+        assert await eventually(follows)
+        for attributes, reason in ((RICH, "ENROLLED"), (POOR, "NOT_ELIGIBLE")):
+            asked = await told(router, "one", attributes)
+            answer = await experiments.assign("one", attributes=attributes_message(attributes))
+
+            assert answer == assign_arm(started, "one", attributes) == asked.experiments[0]
+            assert (answer.reason, answer.eligibility_not_asked) == (reason, False)
+            assert answer.description in asked.reason
+        assert "is not true of it" in answer.description
+        unasked = await told(router, "one")
+
+    assert list(unasked.experiments) == [await experiments.assign("one")] == [assign_arm(started, "one")]
+    assert unasked.experiments[0].eligibility_not_asked
+    assert unasked.reason.endswith("; whether the request is eligible was not asked")

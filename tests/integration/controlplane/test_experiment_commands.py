@@ -65,6 +65,42 @@ async def test_an_experiment_is_applied_started_asked_and_concluded(desk: Desk) 
     assert "via-files (OPERATOR)" in listed.out
 
 
+async def test_attributes_say_whether_a_request_is_eligible(desk: Desk) -> None:
+    await desk.apply(
+        DOCUMENT.replace("p95_time", "p95_time, eligibility: region == 'eu' && inputs.name == 'x'")
+    )
+    await desk.run("experiments", "start", "site/ab")
+    ask = ("experiments", "assign", "site/ab", "one")
+
+    unasked = await desk.run(*ask)
+    taken = await desk.run(*ask, "-a", "region=eu", "--attribute", "inputs.name=x", "-o", "json")
+    refused = await desk.run(*ask, "-a", "region=us", "-a", "inputs.name:=3")
+    unknown = await desk.run(*ask, "-a", "colour=red")
+
+    assert "whether the request is eligible was not asked (ENROLLED)" in unasked.out
+    assert (taken.json["reason"], "not asked" in taken.json["description"]) == ("ENROLLED", False)
+    assert "is not true of it (NOT_ELIGIBLE)" in refused.out
+    assert unknown.code == exits.USAGE
+    assert "`colour` is no attribute; there are tenant, requester" in unknown.err
+
+
+async def test_a_dry_run_of_weights_and_coverage_changes_nothing(desk: Desk) -> None:
+    await desk.apply(DOCUMENT)
+    await desk.run("experiments", "start", "site/ab")
+    before = await desk.plane.contents()
+
+    weighed = await desk.run(
+        "experiments", "weights", "site/ab", "default=20", "via-files=80", "--dry-run", "-o", "json"
+    )
+    covered = await desk.run("experiments", "coverage", "site/ab", "30", "--dry-run", "-o", "json")
+    wrong = await desk.run("experiments", "weights", "site/ab", "default=20", "via-files=70", "--dry-run")
+
+    assert [phase["number"] for phase in weighed.json["phases"]] == [1, 2]
+    assert covered.json["phases"][0]["coverage"] == 30
+    assert wrong.code == exits.INVALID
+    assert await desk.plane.contents() == before
+
+
 async def test_a_start_that_waits_for_instances_says_for_which(desk: Desk) -> None:
     serving = next(each for each in desk.plane.engines_started if each.instance.engine == "serving")
     await desk.plane.unregister(serving.instance)

@@ -7,7 +7,7 @@ from enchain.chains.assignment import Reason
 from enchain.chains.eligibility import check_eligibility
 from enchain.chains.errors import MalformedError
 from enchain.chains.expressions import ExpressionError
-from enchain.chains.units import Attributes
+from enchain.chains.units import Attributes, attributes_message, attributes_of
 from enchain.chains.values import Json, SecretRef, to_value_map
 from enchain.v1 import experiment_pb2
 from tests.harness.stored_experiments import experiment
@@ -185,3 +185,31 @@ def test_the_newest_phase_is_in_force() -> None:
     found = assignment.explain(changed, "one")
 
     assert (found.phase, found.seed, found.reason) == (2, "other", "ENROLLED")
+
+
+@pytest.mark.parametrize(
+    ("key", "attributes", "eligibility", "layer", "not_asked"),
+    [
+        ("one", None, "region == 'eu'", "", True),
+        ("one", Attributes(region="eu"), "region == 'eu'", "", False),
+        ("one", None, "", "", False),
+        ("one", None, "region == 'eu'", "elsewhere", False),
+        ("tester", None, "region == 'eu'", "", False),
+        ("", None, "region == 'eu'", "", False),
+    ],
+)
+def test_an_answer_says_whether_eligibility_was_not_asked(
+    key: str, attributes: Attributes | None, eligibility: str, layer: str, not_asked: bool
+) -> None:
+    of = experiment(forced={"tester": "b"}, eligibility=eligibility, layer=layer, part=(0, 1))
+
+    found = assignment.explain(of, key, attributes)
+
+    assert found.eligibility_not_asked == not_asked
+    assert found.description.endswith("whether the request is eligible was not asked") == not_asked
+
+
+def test_attributes_travel_whole() -> None:
+    asked = Attributes("one", "acme", "mona", ["qa"], "eu", "z", "a", "h", to_value_map({"size": 3}))
+
+    assert attributes_of(attributes_message(asked), "one") == asked

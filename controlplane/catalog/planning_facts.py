@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 
 from controlplane.catalog.documents import read, readable, scan
 from controlplane.catalog.instances import live
+from controlplane.catalog.objections import objections, reach
 from controlplane.catalog.pool_needs import Needs
 from controlplane.catalog.pool_reading import read_world
 from controlplane.catalog.profiles import ProfileCatalog
-from controlplane.catalog.recommendation_rules import Recommendation, rejected_chains
+from controlplane.catalog.recommendation_rules import Recommendation, cool_down_of, rejected_chains
 from controlplane.catalog.removal import not_found
 from controlplane.catalog.revisions import newest, parse_chain, revisions
 from controlplane.catalog.switches import SwitchLog
@@ -27,7 +28,7 @@ from controlplane.switching.launch_states import Patience
 from controlplane.switching.pool_targets import why_not_launchable
 from controlplane.switching.pool_view import shown
 from enchain.chains.errors import EnchainError, MalformedError
-from enchain.chains.names import ChainName, SwitchName, workload_name
+from enchain.chains.names import ChainName, SwitchName, workload_id, workload_name
 from enchain.chains.routes import chains_of
 from enchain.process.logs import get_logger
 from enchain.state import keys
@@ -131,6 +132,7 @@ async def known_of(
         reactive_rate=await _reactive(store, workload, now),
         resources=shared.resources.get(workload_name(workload), 0),
         rejected=rejected_chains(await recommendations(store, workload), now),
+        objections=await _objections(store, document.message, chains, now),
     )
 
 
@@ -184,6 +186,15 @@ async def _switch_time(store: Store, route: chain_pb2.Route | None) -> datetime 
     except EnchainError:
         return None
     return None if switch is None else switch.create_time.ToDatetime(UTC)
+
+
+async def _objections(
+    store: Store, workload: workload_pb2.Workload, chains: Sequence[chain_pb2.Chain], now: datetime
+) -> Mapping[str, str]:
+    """Answer what speaks against chains by what became of switches."""
+    cool_down = cool_down_of(workload.planning)
+    past = await SwitchLog(store).since(workload_id(workload.name), now - reach(cool_down))
+    return objections(past, [chain.name for chain in chains], cool_down, now)
 
 
 async def _forecasts(store: Store, workload: str) -> dict[str, forecast_pb2.Forecast]:

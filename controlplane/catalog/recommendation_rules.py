@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TypeAlias
 
+from controlplane.planning.documents import COOL_DOWN_SECONDS
 from enchain.chains.errors import OurError, PreconditionError
 from enchain.v1 import recommendation_pb2
 
@@ -41,6 +42,8 @@ LIFE = timedelta(hours=1)
 
 REJECTION = timedelta(days=1)
 """How long a chain that was rejected is not proposed again, unless it has a new revision."""
+
+COOL_DOWN = timedelta(seconds=COOL_DOWN_SECONDS)
 
 KEPT = 100
 """Recommendations of one workload that are kept, the newest."""
@@ -112,17 +115,26 @@ def changes(recommendation: Recommendation) -> bool:
     return bool(recommendation.chosen.chain) and (recommendation.switches or scaled)
 
 
-def news(made: Recommendation, before: Recommendation | None) -> bool:
+def news(made: Recommendation, before: Recommendation | None, now: datetime, *, over: bool) -> bool:
     """Say whether a plan is worth a recommendation of its own: it says to do something, and something else.
 
-    One that was decided on and has ended says nothing about now, unless it said the same: what it asked for
-    may still be on its way.
+    The same advice again is news once the last word on it does not hold any more: nobody decided, a rejection
+    is too old, or it was carried out, and the route was moved elsewhere since. Until the switch that carries
+    it out has ended it is on its way.
+
+    Args:
+        made: What was planned.
+        before: The newest recommendation of the workload.
+        now: What time it is.
+        over: The switch that carries out the one before has ended, or there is none.
     """
     if not changes(made):
         return False
-    if before is None or before.state in {EXPIRED, FAILED}:
+    if before is None or before.state in {EXPIRED, FAILED} or advice(made) != advice(before):
         return True
-    return advice(made) != advice(before)
+    if before.state == REJECTED:
+        return before.update_time.seconds < (now - REJECTION).timestamp()
+    return before.state == APPLIED and made.switches and over
 
 
 def over_limits(made: Recommendation, policy: recommendation_pb2.PlanningPolicy) -> str:
@@ -138,6 +150,11 @@ def over_limits(made: Recommendation, policy: recommendation_pb2.PlanningPolicy)
             allowed = f"planning.max_added_instances is {policy.max_added_instances}"
             return f"it adds {added} instances of {pool.engine}, and {allowed}"
     return ""
+
+
+def cool_down_of(policy: recommendation_pb2.PlanningPolicy) -> timedelta:
+    """Answer for how long no switch follows another one."""
+    return policy.cool_down.ToTimedelta() if policy.HasField("cool_down") else COOL_DOWN
 
 
 def to_explore(made: Recommendation, policy: recommendation_pb2.PlanningPolicy) -> dict[str, float]:

@@ -5,6 +5,7 @@ the store's revisions: clocks of several replicas may disagree, the store does n
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from controlplane.catalog.documents import Document, parse, read, readable, scan
 from controlplane.catalog.paging import Page
@@ -59,6 +60,17 @@ class SwitchLog:
         items = [item async for item in scan(self._store, keys.switches_of(workload))]
         documents = readable(chain_pb2.ChainSwitch, items)
         return [each.message for each in sorted(documents, key=lambda each: -each.create_revision)]
+
+    async def since(self, workload: str, time: datetime) -> Switches:
+        """Answer the switches of a workload that began no earlier, newest first; older ones are not read."""
+        found: list[chain_pb2.ChainSwitch] = []
+        for key in await self._keys(workload):
+            item = await self._store.get(key.key)
+            for document in readable(chain_pb2.ChainSwitch, [item] if item else []):
+                if document.message.create_time.ToDatetime(UTC) < time:
+                    return found
+                found.append(document.message)
+        return found
 
     async def under_way(self, workload: str) -> list[Document[chain_pb2.ChainSwitch]]:
         """Answer the switches of a workload that have not ended, newest first."""

@@ -15,6 +15,7 @@ from controlplane.catalog.audit import Caller
 from controlplane.catalog.changes import Change, commit, stamper
 from controlplane.catalog.documents import read, readable, same, scan, write
 from controlplane.catalog.exploration import ExploringRoutes
+from controlplane.catalog.objections import OURSELVES
 from controlplane.catalog.planning_facts import known_of, recommendations, shared
 from controlplane.catalog.pool_demands import ask_for
 from controlplane.catalog.profiles import ProfileCatalog, Reckoned
@@ -35,11 +36,13 @@ from controlplane.catalog.recommendation_rules import (
 )
 from controlplane.catalog.recommendations import RecommendationCatalog
 from controlplane.catalog.routes import RouteCatalog, Wish
+from controlplane.catalog.switches import SwitchLog
 from controlplane.loops.leadership import LeadershipLostError
 from controlplane.loops.rounds import DONE, in_rounds
 from controlplane.planning.assembling import assemble
 from controlplane.planning.documents import inputs_as_planned, problem_of, recommendation_of
 from controlplane.planning.plan import plan_together
+from controlplane.switching.states import is_end
 from controlplane.switching.terms import Terms
 from enchain.chains.decision_names import PoolName, RecommendationName
 from enchain.chains.errors import CallerError, ConflictError, MalformedError
@@ -59,7 +62,7 @@ PASSING = frozenset({"EXPERIMENT_OWNS_ROUTE"})
 """What bars a switch for a while, by nobody's fault: what is approved waits."""
 
 METHOD = "controlplane.loops/PlanningLoop"
-ACTOR = origin_pb2.Identity(subject="enchain")
+ACTOR = origin_pb2.Identity(subject=OURSELVES)
 
 _log = get_logger(__name__)
 _meter = meter(__name__)
@@ -137,7 +140,7 @@ class PlanningLoop:
             each = inputs_as_planned(alone, planned)
             made = recommendation_of(planned, each)
             before = next(iter(await recommendations(store, name)), None)
-            if news(made, before):
+            if news(made, before, now, over=await _over(store, before)):
                 self._let(made, workload.planning)
                 await self._keep(store, name, made, each)
             if made.state == APPROVED:
@@ -244,6 +247,12 @@ class PlanningLoop:
         after.decision_reason = why or after.decision_reason
         after.chain_switch = switch
         return Change(None, (same(document, document.key),), (write(document.key, after),))
+
+
+async def _over(store: Store, before: Recommendation | None) -> bool:
+    """Say whether the switch that carries out a recommendation has ended; true where there is none."""
+    switch = await SwitchLog(store).named(before.chain_switch) if before is not None else None
+    return switch is None or is_end(switch.state)
 
 
 def _counted(outcome: str, seconds: float) -> None:

@@ -60,6 +60,7 @@ class Known:
         reactive_rate: The most provisions an hour of the last half hour.
         resources: How many of it there are.
         rejected: Chains that a person said no to.
+        objections: What speaks against going back to other chains for now, in words.
     """
 
     workload: workload_pb2.Workload
@@ -75,6 +76,7 @@ class Known:
     reactive_rate: float = 0.0
     resources: int = 0
     rejected: Collection[str] = ()
+    objections: Mapping[str, str] = field(default_factory=dict)
 
 
 def assemble(
@@ -97,7 +99,8 @@ def assemble(
         wait_price_per_hour=workload.cost.wait_price_per_hour,
         currency_code=workload.cost.currency_code or _currency(known.engines),
         policy=workload.planning,
-        rejected_chains=sorted(known.rejected),
+        rejected_chains=sorted({*known.rejected, *known.objections}),
+        objections=known.objections,
     )
     inputs.time.FromDatetime(now)
     inputs.slo_p95.CopyFrom(workload.slo.p95)

@@ -60,6 +60,7 @@ def problem_of(inputs: recommendation_pb2.PlanningInputs) -> Problem:
         switch_time=inputs.switch_time.ToNanoseconds() / 1e9 if moved else None,
         pinned=inputs.pinned,
         rejected=frozenset(inputs.rejected_chains),
+        objections=tuple(sorted(inputs.objections.items())),
         settled=inputs.settled_chain,
         currency=inputs.currency_code,
         forecast=inputs.forecast,
@@ -218,6 +219,7 @@ def inputs_of(problem: Problem) -> recommendation_pb2.PlanningInputs:
         pinned=problem.pinned,
         forecast=problem.forecast,
         rejected_chains=sorted(problem.rejected),
+        objections=dict(problem.objections),
         settled_chain=problem.settled,
     )
     message.time.FromNanoseconds(_nanoseconds(problem.time))

@@ -171,7 +171,13 @@ def _held_back(problem: Problem, choice: Choice, rival: Judged) -> Iterator[Reas
 
 
 def _rejected(problem: Problem, rival: Judged) -> Iterator[Reason]:
-    if rival.option.chain in problem.rejected and rival.option.chain != problem.current:
+    chain = rival.option.chain
+    if chain not in problem.rejected or chain == problem.current:
+        return
+    objections = dict(problem.objections)
+    if chain in objections:
+        yield Reason("HELD", objections[chain])
+    else:
         yield Reason("REJECTED", "a person said no to it, and what it rested on has not changed")
 
 

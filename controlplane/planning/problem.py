@@ -179,7 +179,8 @@ class Problem:
         current: The chain in force with its revision; empty where there is none.
         switch_time: When the route was last moved, seconds since the epoch; None: never.
         pinned: A person holds the route where it is.
-        rejected: Chains that a person has said no to.
+        rejected: Chains that a person has said no to, or that something speaks against for now.
+        objections: What that is, in words, by chain.
         settled: The chain that planning together with the workloads that share its pools came to; empty: it
             is planned alone.
         currency: ISO 4217 code of all prices.
@@ -197,6 +198,7 @@ class Problem:
     switch_time: float | None = None
     pinned: bool = False
     rejected: frozenset[str] = frozenset()
+    objections: tuple[tuple[str, str], ...] = ()
     settled: str = ""
     currency: str = ""
     forecast: str = ""

@@ -406,6 +406,26 @@ class PlanningInputs(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ObjectionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     WORKLOAD_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
@@ -426,6 +446,7 @@ class PlanningInputs(_message.Message):
     FORECAST_FIELD_NUMBER: _builtins.int
     REJECTED_CHAINS_FIELD_NUMBER: _builtins.int
     SETTLED_CHAIN_FIELD_NUMBER: _builtins.int
+    OBJECTIONS_FIELD_NUMBER: _builtins.int
     workload: _builtins.str
     reactive_rate: _builtins.float
     """The largest rate of the last half hour, an hour: within the lead time, and within the half hour to come,
@@ -469,6 +490,12 @@ class PlanningInputs(_message.Message):
     def rejected_chains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Chains that a person rejected, with the digest of what was rejected."""
 
+    @_builtins.property
+    def objections(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What speaks against going back to chains for now, in words, by chain: a person left it, or a switch to it failed. They
+        are among the rejected ones.
+        """
+
     def __init__(
         self,
         *,
@@ -492,10 +519,11 @@ class PlanningInputs(_message.Message):
         forecast: _builtins.str = ...,
         rejected_chains: _abc.Iterable[_builtins.str] | None = ...,
         settled_chain: _builtins.str = ...,
+        objections: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "slo_p95", b"slo_p95", "step", b"step", "switch_time", b"switch_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chains", b"chains", "currency_code", b"currency_code", "current_chain", b"current_chain", "demand", b"demand", "engines", b"engines", "forecast", b"forecast", "levels", b"levels", "miss_price", b"miss_price", "pinned", b"pinned", "policy", b"policy", "reactive_rate", b"reactive_rate", "rejected_chains", b"rejected_chains", "settled_chain", b"settled_chain", "slo_p95", b"slo_p95", "slo_success", b"slo_success", "step", b"step", "switch_time", b"switch_time", "time", b"time", "wait_price_per_hour", b"wait_price_per_hour", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chains", b"chains", "currency_code", b"currency_code", "current_chain", b"current_chain", "demand", b"demand", "engines", b"engines", "forecast", b"forecast", "levels", b"levels", "miss_price", b"miss_price", "objections", b"objections", "pinned", b"pinned", "policy", b"policy", "reactive_rate", b"reactive_rate", "rejected_chains", b"rejected_chains", "settled_chain", b"settled_chain", "slo_p95", b"slo_p95", "slo_success", b"slo_success", "step", b"step", "switch_time", b"switch_time", "time", b"time", "wait_price_per_hour", b"wait_price_per_hour", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -252,6 +252,35 @@ async def test_automatic_mode_switches_by_itself_and_once(site: Plane) -> None:
     assert (made.state, made.actor.subject) == (APPLIED, "enchain")
 
 
+async def test_automatic_mode_respects_a_move_by_hand_says_so_and_goes_on_after_a_day(site: Plane) -> None:
+    policy = recommendation_pb2.PlanningPolicy(mode=AUTO.mode)
+    policy.cool_down.FromSeconds(0)
+    await furnished(site, policy)
+    await loop().round(site.store)
+    assert await in_force(site) == "via-files"
+    back = chain_pb2.RollbackChainRequest(name=ROUTE, reason="pages look odd")
+    undoing = await site.chains.RollbackChain(back)
+
+    await loop().round(site.store)
+    asked = await generate(site, validate_only=True)
+
+    assert await in_force(site) == "default"
+    (rival,) = asked.rivals
+    (held,) = (reason.description for reason in rival.reasons if reason.reason == "HELD")
+    assert "moved the route to default" in held
+    assert "(pages look odd)" in held
+
+    key = keys.chain_switch("site", undoing.name.rpartition("/")[2])
+    undoing.create_time.FromDatetime(datetime.now(UTC) - timedelta(days=1, minutes=1))
+    undoing.state = chain_pb2.ChainSwitch.STATE_DONE
+    undoing.ClearField("etag")
+    await site.put_raw(key, encode(undoing))
+    await loop().round(site.store)
+
+    assert await in_force(site) == "via-files"
+    assert (await get(site)).state == APPLIED
+
+
 async def test_automatic_mode_leaves_what_is_over_a_limit_to_people(site: Plane) -> None:
     policy = recommendation_pb2.PlanningPolicy(mode=AUTO.mode, max_cost_per_hour=0.01)
     await furnished(site, policy)

@@ -31,6 +31,12 @@ NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 OLD, NEW = "workloads/site/chains/default@a", "workloads/site/chains/via-ansible@b"
 
 
+def worth(
+    made: Recommendation, before: Recommendation | None, *, at: datetime = NOW, over: bool = False
+) -> bool:
+    return news(made, before, at, over=over)
+
+
 def recommendation(
     *, switches: bool = True, target: int = 3, now: int = 1, state: State = OPEN, cost: float = 1.0
 ) -> Recommendation:
@@ -81,25 +87,40 @@ def test_what_is_decided_is_not_decided_again(state: State) -> None:
 
 
 def test_a_plan_that_changes_nothing_is_no_news() -> None:
-    assert not news(recommendation(switches=False, target=1, now=1), None)
-    assert not news(Recommendation(switches=False), None)
+    assert not worth(recommendation(switches=False, target=1, now=1), None)
+    assert not worth(Recommendation(switches=False), None)
 
 
 def test_the_same_advice_is_no_news_whatever_runs_by_now() -> None:
     before = recommendation(target=3, now=1, state=APPLIED)
 
-    assert not news(recommendation(target=3, now=2), before)
-    assert news(recommendation(target=4, now=2), before)
-    assert news(recommendation(switches=False, target=3, now=2), before)
+    assert not worth(recommendation(target=3, now=2), before)
+    assert worth(recommendation(target=4, now=2), before)
+    assert worth(recommendation(switches=False, target=3, now=2), before)
 
 
 @pytest.mark.parametrize("state", [REJECTED, APPROVED, OPEN, SUPERSEDED])
 def test_the_same_advice_is_no_news_while_the_last_word_on_it_stands(state: State) -> None:
-    assert not news(recommendation(), recommendation(state=state))
+    assert not worth(recommendation(), recommendation(state=state))
+
+
+def test_advice_that_was_carried_out_is_news_again_once_the_route_was_moved_elsewhere() -> None:
+    before = recommendation(state=APPLIED)
+
+    assert not worth(recommendation(), before, over=False), "its switch is under way"
+    assert worth(recommendation(), before, over=True)
+    assert not worth(recommendation(switches=False), recommendation(switches=False, state=APPLIED), over=True)
+
+
+def test_advice_that_was_rejected_is_news_again_after_a_day() -> None:
+    before = recommendation(state=REJECTED)
+
+    assert not worth(recommendation(), before, at=NOW + REJECTION, over=True)
+    assert worth(recommendation(), before, at=NOW + REJECTION + timedelta(seconds=1))
 
 
 def test_advice_that_expired_may_be_given_again() -> None:
-    assert news(recommendation(), recommendation(state=EXPIRED))
+    assert worth(recommendation(), recommendation(state=EXPIRED))
 
 
 def test_a_rejected_chain_is_left_alone_for_a_day() -> None:

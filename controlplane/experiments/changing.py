@@ -218,7 +218,7 @@ def _told(experiment: Experiment, act: Act, why: Why) -> Experiment:
         actor=why.actor,
         kind=act.value,
         description=sentence(why.description),
-        evidence=sentence(why.evidence),
+        evidence=sentence(why.evidence) if why.evidence != why.description else "",
     )
     change.time.FromDatetime(why.now)
     experiment.history.append(change)

@@ -137,12 +137,20 @@ def span(duration: Duration) -> str:
 def value(metric: str, amount: float) -> str:
     """Write a value in the metric's unit."""
     if metric in SHARES:
-        return f"{amount:.2%}"
+        return f"{amount:z.2%}"
     return f"{number(amount)} s" if metric in TIMES else number(amount)
 
 
 def difference(metric: str, amount: float) -> str:
-    """Write a difference to the control: points for shares, else percent."""
+    """Write a difference to the control: points for shares, else percent. What rounds to 0 has no sign."""
     if abs(amount) > WIDEST:
         return "-inf" if amount < 0 else "+inf"
-    return f"{amount * 100:+.2f} pt" if metric in SHARES else f"{amount:+.1%}"
+    digits, unit = (2, " pt") if metric in SHARES else (1, "%")
+    rounded = round(amount * 100, digits)
+    return f"{rounded:{'+' if rounded else 'z'}.{digits}f}{unit}"
+
+
+def why(change: experiment_pb2.ExperimentChange) -> str:
+    """Say why something was changed, and what was known then where that says more."""
+    known = f" (known then: {change.evidence})" if change.evidence else ""
+    return f"{change.description}{known}"

@@ -651,7 +651,7 @@ class ExperimentChange(_message.Message):
     """CREATED, WARMING, STARTED, NOT_STARTED, PAUSED, RESUMED, COVERAGE, WEIGHTS, CONCLUDED, UPDATED."""
     description: _builtins.str
     evidence: _builtins.str
-    """One sentence of what was known."""
+    """One sentence of what was known; empty where the description says it already."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

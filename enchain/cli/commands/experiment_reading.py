@@ -6,6 +6,7 @@ from enchain.chains.units import attributes_message
 from enchain.chains.warming import start_told
 from enchain.cli.attributes import attribute_option, attributes_from
 from enchain.cli.experiment_names import COLUMNS, experiment_name, experiments_page, short, starts
+from enchain.cli.experiment_words import why
 from enchain.cli.output import dump, enum_word, output_option, plain, show, table
 from enchain.cli.running import run
 from enchain.client import Client
@@ -101,7 +102,7 @@ def _print(experiment: experiment_pb2.Experiment) -> None:
     table(rows, ["arm", "weight", "buckets", "chain"])
     click.echo()
     changes = [
-        [each.time.ToJsonString(), each.kind.lower(), each.actor.subject or "-", each.description]
+        [each.time.ToJsonString(), each.kind.lower(), each.actor.subject or "-", why(each)]
         for each in experiment.history
     ]
     table(changes, ["time", "change", "by", "why"])

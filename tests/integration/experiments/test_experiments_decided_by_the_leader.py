@@ -60,7 +60,7 @@ async def test_an_arm_that_fails_is_rolled_back(site: tuple[Board, Any]) -> None
     assert not ended.conclusion.chain_switch
     assert ended.conclusion.evidence.verdict == experiment_pb2.ExperimentAnalysis.VERDICT_HARMFUL
     assert (ended.history[-1].kind, ended.history[-1].actor.subject) == ("CONCLUDED", "enchain")
-    assert ended.history[-1].evidence
+    assert (ended.history[-1].description, ended.history[-1].evidence) == (ended.conclusion.description, "")
     after = [await board.provision(f"after-{number}") for number in range(5)]
     assert {each.chain for each in after} == {board.old}, "nobody is sent to the arm that failed"
     route = await board.chains.GetRoute(chain_pb2.GetRouteRequest(name=ROUTE))

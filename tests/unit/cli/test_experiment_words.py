@@ -106,3 +106,29 @@ def test_a_draft_without_any_metric_is_drawn_too(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidArgumentError, match="cannot be written"):
         save_intervals(made, tmp_path / "nowhere" / "empty.png")
+
+
+@pytest.mark.parametrize(
+    ("metric", "amount", "text"),
+    [
+        ("success", -0.00001, "0.00 pt"),
+        ("success", 0.00001, "0.00 pt"),
+        ("success", -0.0001, "-0.01 pt"),
+        ("success", 0.0123, "+1.23 pt"),
+        ("time", -0.0001, "0.0%"),
+        ("time", -0.0, "0.0%"),
+        ("time", 0.12, "+12.0%"),
+        ("time", -11, "-inf"),
+        ("time", float("inf"), "+inf"),
+    ],
+)
+def test_a_difference_has_a_sign_unless_it_is_written_as_0(metric: str, amount: float, text: str) -> None:
+    assert words.difference(metric, amount) == text
+
+
+def test_what_was_known_is_told_where_it_says_more() -> None:
+    ramped = experiment_pb2.ExperimentChange(description="the ramp goes on", evidence="Go on.")
+    ended = experiment_pb2.ExperimentChange(description="Switch to quick.")
+
+    assert words.why(ramped) == "the ramp goes on (known then: Go on.)"
+    assert words.why(ended) == "Switch to quick."

@@ -108,3 +108,10 @@ def test_history_keeps_the_newest_and_a_document_stays_below_what_a_value_takes(
 
     assert len(canonical(made).encode()) <= BYTES_MAX
     assert made.history[-1].description.startswith("119 ")
+
+
+@pytest.mark.parametrize(("evidence", "kept"), [("Switch to new.", ""), ("Go on.", "Go on.")])
+def test_the_history_says_no_sentence_twice(evidence: str, kept: str) -> None:
+    made = noted(draft(), Act.UPDATE, Why(START, description="Switch to new.", evidence=evidence))
+
+    assert (made.history[-1].description, made.history[-1].evidence) == ("Switch to new.", kept)

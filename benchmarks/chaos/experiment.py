@@ -1,7 +1,8 @@
 """The scenario `experiment`: leaders, routers and etcd members are killed while arms are compared.
 
-`__main__` plays it with `--scenario experiment`. In the end what the arms counted must be what the journal
-holds, operation by operation, and everything that was done to a resource must have stayed in its arm.
+`__main__` plays it with `--scenario experiment`. In the end every operation must have ended as it was meant
+to, what the arms counted must be what the journal holds, operation by operation, and everything that was done
+to a resource must have stayed in its arm.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from benchmarks.chaos import standing
 from benchmarks.chaos.faulting import Faults
 from benchmarks.chaos.house import ROUTERS, House, open_house
 from benchmarks.chaos.plan import Fault, Plan, Story
+from benchmarks.chaos.report import not_as_meant
 from benchmarks.chaos.telling import Telling, Told
 from controlplane.catalog.experiment_statistics import ExperimentStatistics
 from controlplane.loops.election import LEADER_KEY
@@ -35,7 +37,7 @@ ARMS = {"control": ("default", 48.0), "same": ("default", 48.0), "other": ("by-t
 """Chain and weight. Most go through scripts, since thousands of Terraform's would take too long."""
 
 CAPACITY = 6
-ROLES = ("control", "owner", "etcd")
+ROLES = ("leader", "owner", "etcd", "control")
 FAILING = 0.03
 QUIET_SECONDS = 180.0
 LOOK_SECONDS = 0.5
@@ -47,7 +49,7 @@ Arms = Mapping[str, experiment_pb2.ArmStatistics]
 
 
 def make_plan(seed: int, operations: int, faults: int) -> Plan:
-    """Draw stories of exactly so many operations, and kills of control planes, routers and etcd in turn."""
+    """Draw stories of exactly so many operations, and kills of each role in turn."""
     rng = Random(f"experiment {seed}")
     kills = tuple(
         Fault(
@@ -156,6 +158,7 @@ def judge(
     """Answer all that is not as promised. Pure."""
     return [
         *_clients(told, operations),
+        *_ends(told),
         *_counts(operations, experiment, arms),
         *_sticky(operations, experiment),
     ]
@@ -172,6 +175,13 @@ def _clients(told: list[Told], operations: Operations) -> Iterator[str]:
             state = operation_pb2.Operation.State.Name(operations[each.operation].state)
             if state != each.state:
                 yield f"{each.operation} was told {each.state} and is {state}"
+
+
+def _ends(told: list[Told]) -> Iterator[str]:
+    """Everything ended as it was meant to: engines live on, and whatever else dies is taken over from."""
+    for each in told:
+        if not each.as_meant and not each.error:
+            yield f"{each.story} {each.move} ended {each.state or 'nowhere'}, not {each.meant}: {each.reason}"
 
 
 def _counts(operations: Operations, experiment: experiment_pb2.Experiment, arms: Arms) -> Iterator[str]:
@@ -221,10 +231,14 @@ def _summary(
         "seed": plan.seed,
         "operations": len(told),
         "as_meant": len([each for each in told if each.as_meant]),
+        "not_as_meant": [not_as_meant(each) for each in told if not each.as_meant],
         "counted": {arm: sums.operations for arm, sums in arms.items()},
         "adopted": len([each for each in told if each.adopted]),
         "reattached": sum(each.reattached for each in told),
         "kills": dict(sorted(Counter(each.target for each in done).items())),
+        "kills_by_role": dict(Counter(each.fault.role for each in done)),
+        "leaders_killed": len([each for each in done if each.led]),
+        "owners_killed_at_a_step": len([each for each in done if each.hit]),
         "leaders": leaders,
         "seconds": round(played, 1),
         "wrong": wrong,

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 
 from benchmarks.chaos.house import ROUTERS, House
 from benchmarks.chaos.plan import HITTING, Fault, Plan
-from benchmarks.chaos.targets import Running, running
+from benchmarks.chaos.targets import Running, leading, running
 from enchain.chains.errors import EnchainError
 from tests.harness.proxy import Proxy
 
 LANES = 2
+LEADING = frozenset({"control", "leader"})
+"""Roles that may hit who leads."""
+
 LOOK_SECONDS = 0.1
 LOOKS_MAX = 600
 """Looks for a step that runs, before a fault is given up."""
@@ -27,12 +30,14 @@ class Done:
     Attributes:
         target: The process that was hit; empty where none was found.
         operations: The operations whose step ran there just then.
+        led: It was the control plane that led just then.
         after_seconds: When, from the beginning.
     """
 
     fault: Fault
     target: str = ""
     operations: list[str] = field(default_factory=list)
+    led: bool = False
     after_seconds: float = 0.0
 
     @property
@@ -85,14 +90,15 @@ class Faults:
     async def _try(self, fault: Fault, done: Done) -> bool:
         """Do a fault, if somebody may be hit now."""
         at_work = await self._running() if fault.role in HITTING else []
-        target = self._choose(fault, at_work)
+        leader = await self._leading() if fault.role in LEADING else ""
+        target = self._choose(fault, at_work, leader)
         if not target:
             return False
         self.out.add(target)
         try:
             done.after_seconds = round(asyncio.get_running_loop().time() - self.began, 1)
             self._break(fault, target)
-            done.target = target
+            done.target, done.led = target, target == leader
             done.operations = await self._hit(fault, target, at_work)
             await asyncio.sleep(fault.seconds)
         finally:
@@ -106,6 +112,16 @@ class Faults:
         except EnchainError:
             return []  # etcd elects a leader; the next look will do
 
+    async def _leading(self) -> str:
+        """Answer the process name of the control plane that leads; empty where none does."""
+        try:
+            replica = await leading(self.house.store)
+        except EnchainError:
+            return ""
+        # One that is started again is another replica, though its key may stand until its lease is over.
+        children = self.house.cluster.children.items()
+        return next((name for name, child in children if replica and child.ready.get("id") == replica), "")
+
     async def _hit(self, fault: Fault, target: str, before: list[Running]) -> list[str]:
         """Answer the operations whose step ran there before the fault, and still did after it."""
         meant = {found for found in before if found.hit(fault.role) == target}
@@ -115,13 +131,15 @@ class Faults:
             self.hit_before[operation] = self.hit_before.get(operation, 0) + 1
         return operations
 
-    def _choose(self, fault: Fault, at_work: list[Running]) -> str:
+    def _choose(self, fault: Fault, at_work: list[Running], leader: str) -> str:
         """Answer who is hit, or nothing: nobody can be hit just now."""
         if fault.role in HITTING:
             free = [found for found in at_work if self._may_hit(found.hit(fault.role))]
             least = min((self.hit_before.get(found.operation, 0) for found in free), default=0)
             fresh = [found for found in free if self.hit_before.get(found.operation, 0) == least]
             names = [found.hit(fault.role) for found in fresh]
+        elif fault.role == "leader":
+            names = [leader] if self._may_hit(leader) else []
         elif fault.role == "etcd":
             names = [name for number in range(3) if self._may_hit(name := f"etcd-{number}")]
         else:

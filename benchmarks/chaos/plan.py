@@ -97,7 +97,8 @@ class Fault:
     Attributes:
         number: Its place in the schedule.
         kind: `kill`, `freeze` or `cut`.
-        role: Who is hit: `owner` or `instance` of a step that runs, a `control` plane, an `etcd` member.
+        role: Who is hit: `owner` or `instance` of a step that runs, a `control` plane, the one that
+            is `leader` just then, or an `etcd` member.
         seconds: How long it lasts; what is killed is started again after it.
         silent: A cut in which packets are lost, rather than connections broken.
         dice: Chooses among those who may be hit.

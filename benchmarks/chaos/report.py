@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.chaos.plan import KINDS, Plan
+from benchmarks.chaos.telling import Told
 from benchmarks.chaos.verdict import Account
 
 
@@ -18,11 +19,7 @@ def summary(plan: Plan, account: Account, wrong: list[str], seconds: dict[str, f
         "operations": len(attempts),
         "as_meant": len([t for t in attempts if t.as_meant]),
         "ends": dict(Counter(f"{t.move} {t.state or 'nothing'}" for t in told)),
-        "not_as_meant": [
-            {"story": t.story, "move": t.move, "operation": t.operation, "state": t.state, "reason": t.reason}
-            for t in told
-            if not t.as_meant
-        ],
+        "not_as_meant": [not_as_meant(t) for t in told if not t.as_meant],
         "adopted": len({t.operation for t in told if t.adopted}),
         "adoptions": sum(t.adopted for t in told),
         "reattached": sum(t.reattached for t in told),
@@ -43,6 +40,18 @@ def summary(plan: Plan, account: Account, wrong: list[str], seconds: dict[str, f
             for d in account.faults
         ],
         "wrong": wrong,
+    }
+
+
+def not_as_meant(told: Told) -> dict[str, str]:
+    """Answer what is to be known of an operation that did not end as it was meant to."""
+    reason = told.reason or told.error
+    return {
+        "story": told.story,
+        "move": told.move,
+        "operation": told.operation,
+        "state": told.state,
+        "reason": reason,
     }
 
 

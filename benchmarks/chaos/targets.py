@@ -1,4 +1,4 @@
-"""Whom a fault may hit: the owners and engine instances of steps that run now, read from etcd.
+"""Whom a fault may hit: who owns and who does steps that run now, and who leads, read from etcd.
 
 `faulting` asks. It reads what everybody can read, owners and records, and decides nothing.
 """
@@ -6,10 +6,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from controlplane.loops.election import LEADER_KEY
 from enchain.state import keys
 from enchain.state.codec import decode
 from enchain.state.store import Store
-from enchain.v1 import operation_pb2
+from enchain.v1 import operation_pb2, presence_pb2
 
 _AT_WORK = frozenset({operation_pb2.StepRun.STATE_RUNNING, operation_pb2.StepRun.STATE_COMPENSATING})
 
@@ -54,3 +55,11 @@ async def running(store: Store) -> list[Running]:
 
 def _at_work(steps: Sequence[operation_pb2.StepRun]) -> list[operation_pb2.StepRun]:
     return [step for step in steps if step.state in _AT_WORK and step.intent.instance]
+
+
+async def leading(store: Store) -> str:
+    """Answer the id of the replica of the control plane that leads; empty where none does."""
+    item = await store.get(LEADER_KEY)
+    if item is None:
+        return ""
+    return decode(presence_pb2.LeaderPresence, item.value).name.rpartition("/")[2]

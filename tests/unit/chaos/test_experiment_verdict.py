@@ -58,6 +58,10 @@ def other_end(case: Case) -> None:
     case[0][0].state = "STATE_FAILED"
 
 
+def not_as_meant(case: Case) -> None:
+    case[0][0].meant = "STATE_FAILED"
+
+
 def no_record(case: Case) -> None:
     del case[1][case[0][3].operation]
 
@@ -88,7 +92,8 @@ def test_what_is_right_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", [lost_outcome, other_end, no_record, twice_counted, left_out, moved, forgot_the_experiment]
+    "spoil",
+    [lost_outcome, other_end, not_as_meant, no_record, twice_counted, left_out, moved, forgot_the_experiment],
 )
 def test_each_wrong_is_found(spoil: Callable[[Case], None]) -> None:
     case = good()
@@ -103,5 +108,5 @@ def test_a_plan_has_as_many_operations_as_asked_for_and_kills_everyone_in_turn()
     plan = make_plan(7, operations, faults)
 
     assert plan.operations == operations
-    assert {fault.role for fault in plan.faults} == {"control", "owner", "etcd"}
+    assert {fault.role for fault in plan.faults} == {"control", "leader", "owner", "etcd"}
     assert plan == make_plan(7, operations, faults)

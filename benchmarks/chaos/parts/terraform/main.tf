@@ -16,6 +16,12 @@ variable "seconds" {
   type = number
 }
 
+# `partial`: it fails once the thing is made.
+variable "fail" {
+  type    = string
+  default = ""
+}
+
 resource "terraform_data" "thing" {
   triggers_replace = [var.round]
   input = {
@@ -45,6 +51,15 @@ resource "terraform_data" "thing" {
       WORK    = self.input.work
       ROUND   = self.input.round
     }
+  }
+}
+
+resource "terraform_data" "failing" {
+  count      = var.fail == "partial" ? 1 : 0
+  depends_on = [terraform_data.thing]
+
+  provisioner "local-exec" {
+    command = "exit 1"
   }
 }
 

@@ -9,7 +9,7 @@ description, and looked at without the smallest numbers below which the product 
 import numpy as np
 
 from benchmarks.experiments.sums import ArmSums
-from controlplane.experiments import confidence, contrasts, msprt, quantiles, rare
+from controlplane.experiments import confidence, contrasts, msprt, quantiles, rare, tails
 from controlplane.experiments.clusters import Moments
 from controlplane.experiments.msprt import Floats
 
@@ -22,8 +22,8 @@ def evidence(kind: str, control: ArmSums, treated: ArmSums, level: float) -> Flo
     first, second = control.moments(), treated.moments()
     if kind == "p95":
         below = control.below(), treated.below()
-        found = quantiles.scores(*below, SHARE, _alike(first, second))
-        enough = quantiles.enough(*below, SHARE)
+        found = quantiles.scores(*below, SHARE, _likeness(control, treated))
+        enough = quantiles.enough(*below, SHARE) & ~(_few_units(first) | _few_units(second))
         return np.where(enough, quantiles.log_evidence(found, level), 0.0)
     if kind == "mean":
         first, second = confidence.borrowing(first, second), confidence.borrowing(second, first)
@@ -67,6 +67,13 @@ def _few_units(arm: Moments) -> Floats:
 def _alike(control: Moments, treated: Moments) -> Floats:
     size = np.maximum(control.size + treated.size, 1e-9)
     return np.asarray(np.maximum((control.count + treated.count) / size, 1.0))
+
+
+def _likeness(control: ArmSums, treated: ArmSums) -> tails.Likeness:
+    if control.tails is None or treated.tails is None:
+        return tails.NONE
+    means = control.moments(), treated.moments()
+    return tails.likeness(control.tails, treated.tails, SHARE, means, _alike(*means))
 
 
 def _events(control: Moments, treated: Moments) -> tuple[tuple[Floats, Floats], Floats]:

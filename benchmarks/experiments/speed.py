@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from controlplane.experiments import tails
 from controlplane.experiments.analysis import analyse
 from controlplane.experiments.sums import CLUSTERS, sums_of
 from controlplane.profiles.sketch import Sketch
@@ -35,6 +36,7 @@ def arm(random: np.random.Generator, place: int) -> ArmStatistics:
     for each in times:
         sketch.add(float(each))
     made.times.CopyFrom(sketch.message())
+    tails.add(made.tails, zip(times.tolist(), buckets.tolist(), strict=True))
     return made
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.experiments.worlds import Draw
+from controlplane.experiments import tails
 from controlplane.experiments.clusters import Moments, moments
 from controlplane.experiments.msprt import Floats
 from controlplane.experiments.quantiles import Below
@@ -30,6 +31,7 @@ class ArmSums:
     counts: Floats = field(init=False)
     totals: Floats = field(init=False)
     bins: Floats | None = None
+    tails: Floats | None = None
 
     def __post_init__(self) -> None:
         self.count, self.total, self.squares = (np.zeros(self.runs) for _ in range(3))
@@ -51,6 +53,14 @@ class ArmSums:
                 self.bins = np.zeros((self.runs, BINS))
             index = np.clip(np.ceil(np.log(value) / np.log(GAMMA)) - FIRST, 0, BINS - 1).astype(np.int64)
             self.bins += np.bincount(rows * BINS + index, minlength=self.runs * BINS).reshape(self.bins.shape)
+            if self.repeating:
+                self._add_tails(rows, index // tails.COARSE, draw.cluster[mine])
+
+    def _add_tails(self, rows: Floats, index: Floats, cluster: Floats) -> None:
+        shape = (self.runs, -(-BINS // tails.COARSE), tails.CLUSTERS)
+        place = (rows * shape[1] + index) * shape[2] + cluster % shape[2]
+        added = np.bincount(place, minlength=shape[0] * shape[1] * shape[2]).reshape(shape)
+        self.tails = added.astype(np.float64) if self.tails is None else self.tails + added
 
     def moments(self) -> Moments:
         """Answer the arm's moments."""

@@ -50,6 +50,8 @@ SAME = (
     World("time, lognormal, 100 tenants", "mean", "lognormal", spread=1.0, tenants=100),
     World("P95, lognormal, 500 tenants", "p95", "lognormal", spread=1.0, tenants=500),
     World("P95, lognormal, 100 tenants", "p95", "lognormal", spread=1.0, tenants=100),
+    World("P95, uneven, 500 tenants", "p95", "uneven", spread=0.6, tenants=500),
+    World("P95, uneven, 100 tenants", "p95", "uneven", spread=0.6, tenants=100),
 )
 
 DIFFERENT = (
@@ -63,6 +65,7 @@ DIFFERENT = (
     World("time, lognormal, 10 % less", "mean", "lognormal", effect=-0.1054),
     World("time, lognormal, 10 % more", "mean", "lognormal", effect=0.0953),
     World("P95, lognormal, 20 % less", "p95", "lognormal", effect=-0.2231),
+    World("P95, lognormal, 500 tenants, 40 % less", "p95", "lognormal", effect=-0.5108, tenants=500),
     World("cost (gamma), 500 tenants, 20 % more", "mean", "gamma", effect=0.1823, tenants=500),
 )
 

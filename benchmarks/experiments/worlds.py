@@ -13,6 +13,9 @@ from controlplane.experiments.sums import CLUSTERS
 
 BUCKETS = 10_000
 
+UNEVEN, WIDEST = 2.0, 2.0
+"""How unevenly times of tenants vary: how many times the level of a tenant, and the widest deviation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -30,7 +33,8 @@ class World:
     Attributes:
         name: For the table.
         kind: `share`, `mean` or `p95`.
-        shape: `bernoulli`, `gamma`, `lognormal` or `pareto`.
+        shape: `bernoulli`, `gamma`, `lognormal`, `pareto`, or `uneven`: lognormal, with tenants that take
+            equally long on average, but differ in how much that varies.
         centre: The share, or the mean of the logarithm.
         spread: The deviation of the logarithm.
         effect: Added to a share, or to the logarithm of the treated arm.
@@ -88,6 +92,10 @@ class Runs:
             odds = world.centre / (1 - world.centre) * np.exp(level)
             chance = odds / (1 + odds) + world.effect * treated
             return (self.random.random(level.shape) < chance).astype(np.float64)
+        if world.shape == "uneven":
+            width = np.minimum(world.spread * np.exp(UNEVEN * level), WIDEST)
+            shift = world.centre + world.effect * treated - width**2 / 2
+            return np.asarray(np.exp(shift + width * self.random.normal(0, 1, level.shape)))
         scale = np.exp(level + world.effect * treated + world.centre)
         if world.shape == "gamma":
             return np.asarray(scale * self.random.gamma(2.0, 0.5, level.shape))

@@ -8,10 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from controlplane.experiments import arms as arm_sums
-from controlplane.experiments import corrections, findings, measures, shares, terms, verdict
+from controlplane.experiments import corrections, findings, measures, shares, tails, terms, verdict
 from controlplane.experiments.clusters import Moments
-from controlplane.experiments.contrasts import NOTHING, Contrast, alike, of_means, of_quantiles, of_shares
+from controlplane.experiments.contrasts import (
+    NOTHING,
+    Contrast,
+    alike,
+    few_units,
+    of_means,
+    of_quantiles,
+    of_shares,
+)
 from controlplane.experiments.cuped import adjusted
 from enchain.v1 import experiment_pb2
 
@@ -94,8 +104,22 @@ class _Look:
         bins = arm_sums.histograms(self.arms)
         values = [arm_sums.quantile_of(arm, measures.QUANTILE) for arm in self.arms]
         return [
-            of_quantiles(
-                (bins[0], other), (values[0], value), alike(moments[0], each), measures.QUANTILE, self.level
+            of_quantiles((bins[0], other), (values[0], value), likeness, measures.QUANTILE, self.level)
+            if not few_units(moments[0], each)
+            else NOTHING
+            for other, value, each, likeness in zip(
+                bins[1:], values[1:], moments[1:], self._likenesses(moments), strict=True
             )
-            for other, value, each in zip(bins[1:], values[1:], moments[1:], strict=True)
+        ]
+
+    def _likenesses(self, moments: Sequence[Moments]) -> list[tails.Likeness]:
+        """How alike the longest operations of one unit are, for each arm but the control."""
+        if not self.repeating:
+            return [tails.NONE] * (len(moments) - 1)
+        control, *others = tails.arrays([arm.tails for arm in self.arms])
+        return [
+            tails.likeness(
+                control, each, measures.QUANTILE, (moments[0], mean), np.asarray(alike(moments[0], mean))
+            )
+            for each, mean in zip(others, moments[1:], strict=True)
         ]

@@ -12,6 +12,7 @@ import numpy as np
 from controlplane.experiments import confidence, quantiles, rare
 from controlplane.experiments.clusters import Moments
 from controlplane.experiments.msprt import Floats
+from controlplane.experiments.tails import Likeness
 from controlplane.profiles.sketch import GAMMA
 
 OPERATIONS_MIN = 50
@@ -62,7 +63,7 @@ def of_means(control: Moments, treated: Moments, level: float, interval: float) 
         level: Of the tests.
         interval: Of the interval.
     """
-    if min(control.count, treated.count) < OPERATIONS_MIN or _few_units(control, treated):
+    if min(control.count, treated.count) < OPERATIONS_MIN or few_units(control, treated):
         return NOTHING
     control, treated = confidence.borrowing(control, treated), confidence.borrowing(treated, control)
     return _normal(control, treated, level, confidence.relative(control, treated, interval))
@@ -74,7 +75,7 @@ def of_shares(control: Moments, treated: Moments, level: float, interval: float)
     The test of rare shares holds for all, and is used for the first operations of each arm, so that an arm
     that always fails is found at once. Of common shares it would see less.
     """
-    if not control.count or not treated.count or _few_units(control, treated):
+    if not control.count or not treated.count or few_units(control, treated):
         return NOTHING
     number = float(control.count + treated.count)
     share = float(control.mean * control.count + treated.mean * treated.count) / number
@@ -85,22 +86,26 @@ def of_shares(control: Moments, treated: Moments, level: float, interval: float)
 
 
 def of_quantiles(
-    histograms: tuple[Floats, Floats], values: tuple[float, float], alike: float, share: float, level: float
+    histograms: tuple[Floats, Floats],
+    values: tuple[float, float],
+    likeness: Likeness,
+    share: float,
+    level: float,
 ) -> Contrast:
     """Compare quantiles, relative to the control's.
 
     Args:
         histograms: Operations of the control and of the treated arm by bins of a sketch.
         values: Their quantiles.
-        alike: How many times larger variances are since operations of one unit are alike.
+        likeness: How alike operations of one unit are.
         share: Which quantile.
         level: Of tests and interval.
     """
     control, treated = (quantiles.Below(np.cumsum(each), each.sum()) for each in histograms)
     if not bool(quantiles.enough(control, treated, share)) or values[0] <= 0:
         return NOTHING
-    found = quantiles.scores(control, treated, share, np.asarray(alike))
-    least, most = quantiles.shifts(*histograms, share, level, alike, SHIFT_MAX)
+    found = quantiles.scores(control, treated, share, likeness)
+    least, most = quantiles.shifts(*histograms, share, level, likeness, SHIFT_MAX)
     return Contrast(
         difference=values[1] / values[0] - 1,
         lower=GAMMA**least - 1,
@@ -129,7 +134,7 @@ def _unsure(arm: Moments) -> Moments:
     return replace(arm, variance=np.where(arm.variance > 0, arm.variance, share * (1 - share) / number))
 
 
-def _few_units(control: Moments, treated: Moments) -> bool:
+def few_units(control: Moments, treated: Moments) -> bool:
     """Whether units come again and there are few of them."""
     return any(each.freedom < min(FREEDOM_MIN, each.count - 1) for each in (control, treated))
 

@@ -9,6 +9,7 @@ where there is too much is decided by its name.
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 
+from controlplane.experiments import tails
 from controlplane.experiments.drafts import Draft, DraftsOf, place_of
 from controlplane.experiments.merging import COST
 from controlplane.experiments.outcome import OTHER, OUTPUTS, Outcome, counts, outcome_of
@@ -106,7 +107,9 @@ def added(statistics: Statistics, entries: Sequence[tuple[Entry, int]]) -> Stati
     folded.operations += len(outcomes)
     folded.cancelled += sum(outcome.cancelled for outcome, _ in outcomes)
     _add_values(folded, outcomes)
-    _add_times(folded, [outcome.seconds for outcome, _ in outcomes if outcome.seconds is not None])
+    _add_times(
+        folded, [(outcome.seconds, number) for outcome, number in outcomes if outcome.seconds is not None]
+    )
     for outcome, _ in outcomes:
         if outcome.code:
             folded.failures[outcome.code] += 1
@@ -159,11 +162,13 @@ def _cap_failures(failures: MutableMapping[str, int]) -> None:
         failures[OTHER] = failures.get(OTHER, 0) + failures.pop(code)
 
 
-def _add_times(folded: Statistics, times: Sequence[float]) -> None:
+def _add_times(folded: Statistics, times: Sequence[tuple[float, int]]) -> None:
+    """Add durations, each with its bucket."""
     sketch = Sketch.of(folded.times)
-    for seconds in times:
+    for seconds, _ in times:
         sketch.add(seconds)
     folded.times.CopyFrom(sketch.message())
+    tails.add(folded.tails, times)
 
 
 def _seen(kept: bytes, numbers: Sequence[int]) -> bytes:

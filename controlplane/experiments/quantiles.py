@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from controlplane.experiments import msprt
+from controlplane.experiments.clusters import normal_score
 from controlplane.experiments.msprt import Floats
+from controlplane.experiments.tails import Likeness
 
 WHERE_TUNING = 30_000.0
 """For the share of both arms together; that it tells one x from another early on is not needed."""
@@ -55,7 +57,7 @@ def enough(control: Below, treated: Below, share: float) -> Floats:
     return np.asarray(np.minimum(control.total, treated.total) * min(share, 1 - share) >= BEYOND_MIN)
 
 
-def scores(control: Below, treated: Below, share: float, alike: Floats) -> Scores:
+def scores(control: Below, treated: Below, share: float, likeness: Likeness) -> Scores:
     """Answer the scores at each bound.
 
     Args:
@@ -63,16 +65,17 @@ def scores(control: Below, treated: Below, share: float, alike: Floats) -> Score
         treated: Those of the treated arm, below the same bounds, or below bounds that are as many times
             larger as the quantile is thought to be.
         share: Which quantile, such as .95.
-        alike: How many times larger variances are since operations of one unit are alike.
+        likeness: How alike operations of one unit are.
     """
+    alike, freedom = (np.asarray(each)[..., None] for each in (likeness.alike, likeness.freedom))
     first, second = np.maximum(control.total, 1)[..., None], np.maximum(treated.total, 1)[..., None]
-    both, spread = first + second, np.sqrt(share * (1 - share) * np.asarray(alike)[..., None])
+    both, spread = first + second, np.sqrt(share * (1 - share) * alike)
     apart = treated.counts / second - control.counts / first
     where = (control.counts + treated.counts) / both - share
     return Scores(
-        apart / (spread * np.sqrt(1 / first + 1 / second)),
-        where / (spread / np.sqrt(both)),
-        4 / (1 / first + 1 / second) / np.asarray(alike)[..., None],
+        normal_score(apart / (spread * np.sqrt(1 / first + 1 / second)), freedom),
+        normal_score(where / (spread / np.sqrt(both)), freedom),
+        4 / (1 / first + 1 / second) / alike,
     )
 
 
@@ -110,7 +113,7 @@ def _least(found: Scores, apart: Floats, between: Floats, level: float) -> Float
 
 
 def shifts(
-    control: Floats, treated: Floats, share: float, level: float, alike: float, reach: int
+    control: Floats, treated: Floats, share: float, level: float, likeness: Likeness, reach: int
 ) -> tuple[int, int]:
     """Answer by how many bins, at least and at most, the treated quantile may lie above the control's.
 
@@ -121,7 +124,7 @@ def shifts(
         treated: Those of the treated arm by the same bins.
         share: Which quantile.
         level: The chance that it ever excludes what is true.
-        alike: As for `scores`.
+        likeness: As for `scores`.
         reach: Bins beyond which nothing is asked: the answer is at most so much.
     """
     first, second = np.cumsum(np.pad(control, reach)), np.cumsum(np.pad(treated, 2 * reach))
@@ -130,7 +133,7 @@ def shifts(
     def excluded(shift: int) -> bool:
         start = min(max(shift, -reach), reach) + reach
         moved = Below(second[start : start + len(first)], np.asarray(treated.sum()))
-        found = scores(below, moved, share, np.asarray(alike))
+        found = scores(below, moved, share, likeness)
         return float(log_evidence(found, level)) >= -math.log(level)
 
     lies, moves_to = (int(np.searchsorted(each, share * each[-1])) for each in (first, second))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from controlplane.experiments import confidence, msprt, power, quantiles, rare, ratio
+from controlplane.experiments import confidence, msprt, power, quantiles, rare, ratio, tails
 from controlplane.experiments.clusters import Moments
 
 
@@ -141,10 +141,10 @@ def histogram(random: np.random.Generator, number: int, factor: float) -> np.nda
 def test_quantiles_that_lie_apart_are_found_and_by_how_much() -> None:
     random = np.random.default_rng(3)
     control, treated = histogram(random, 6000, 1.0), histogram(random, 6000, 1.02**15)
-    lower, upper = quantiles.shifts(control, treated, 0.95, 0.05, 1.0, 100)
+    lower, upper = quantiles.shifts(control, treated, 0.95, 0.05, tails.NONE, 100)
     assert 0 < lower <= 15 <= upper < 40
     below = [quantiles.Below(np.cumsum(each), each.sum()) for each in (control, treated)]
-    found = quantiles.scores(below[0], below[1], 0.95, np.asarray(1.0))
+    found = quantiles.scores(below[0], below[1], 0.95, tails.NONE)
     assert quantiles.log_evidence(found, 0.05) > math.log(20)
     assert quantiles.log_evidence_above(found, 0.05) > quantiles.log_evidence_above(found, 0.05, sign=-1)
 
@@ -152,7 +152,7 @@ def test_quantiles_that_lie_apart_are_found_and_by_how_much() -> None:
 def test_quantiles_of_the_same_are_not_told_apart() -> None:
     random = np.random.default_rng(4)
     same = histogram(random, 6000, 1.0), histogram(random, 6000, 1.0)
-    lower, upper = quantiles.shifts(same[0], same[1], 0.95, 0.05, 1.0, 100)
+    lower, upper = quantiles.shifts(same[0], same[1], 0.95, 0.05, tails.NONE, 100)
     assert lower <= 0 <= upper
 
 

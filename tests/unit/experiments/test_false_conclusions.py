@@ -12,6 +12,7 @@ from benchmarks.experiments import judges
 from benchmarks.experiments.sums import ArmSums
 from benchmarks.experiments.tables import LEVEL, judged
 from benchmarks.experiments.worlds import Runs, World
+from controlplane.experiments import tails
 from controlplane.experiments.analysis import analyse
 from controlplane.experiments.sums import sums_of
 from controlplane.profiles.sketch import Sketch
@@ -59,6 +60,7 @@ def test_arms_that_differ_are_told_apart_in_time(world: World, share: float, med
         (World("cost", "mean", "gamma", effect=0.1, weight=0.2), "cost"),
         (World("cost of tenants", "mean", "gamma", effect=0.3, tenants=200), "cost"),
         (World("quantile", "p95", "lognormal", effect=0.3), "p95_time"),
+        (World("quantile of tenants", "p95", "lognormal", effect=1.2, tenants=200), "p95_time"),
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
@@ -69,10 +71,12 @@ def test_what_is_simulated_is_what_is_analysed(world: World, metric: str) -> Non
     for name, arm, mine in zip(("default", "other"), arms, (~draw.treated, draw.treated), strict=True):
         arm.add(draw, mine)
         values, clusters = draw.value[mine].tolist(), draw.cluster[mine].tolist()
+        times = zip(values, clusters, strict=True)
         sums, sketch = sums_of(zip(values, clusters, strict=True)), Sketch()
         for value in values:
             sketch.add(value)
         kept[name] = ArmStatistics(phase=1, operations=len(values), times=sketch.message())
+        tails.add(kept[name].tails, times)
         for each in ("time", "cost", "compensation"):
             kept[name].metrics[each].CopyFrom(sums)
     made = Experiment(unit="tenant" if world.tenants else "resource", goal=ExperimentMetric(metric=metric))

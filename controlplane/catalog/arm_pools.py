@@ -6,14 +6,16 @@ Forecast, measurements and prices are those of planning, so an arm is sized as t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 
 from controlplane.catalog import surveys
-from controlplane.catalog.documents import read
-from controlplane.catalog.experiment_owners import owning
+from controlplane.catalog.documents import read, scan
+from controlplane.catalog.experiment_owners import experiments_of, owning
 from controlplane.catalog.planning_facts import Shared, known_of, shared
 from controlplane.catalog.profiles import ProfileCatalog
+from controlplane.catalog.switches import SwitchLog
+from controlplane.experiments.changing import arm_named
 from controlplane.experiments.portions import portions
 from controlplane.experiments.states import WARMING
 from controlplane.planning.assembling import Version, assemble
@@ -21,9 +23,10 @@ from controlplane.planning.documents import problem_of
 from controlplane.planning.parts import instances_of_parts
 from controlplane.switching import holding
 from controlplane.switching.holding import Fleet
+from controlplane.switching.states import is_end
 from enchain.chains.decision_names import ExperimentName, PoolName, arms_of
 from enchain.chains.errors import CallerError, MalformedError
-from enchain.chains.names import workload_name
+from enchain.chains.names import ChainName, workload_name
 from enchain.process.logs import get_logger
 from enchain.state import keys
 from enchain.state.store import Store
@@ -33,31 +36,83 @@ Experiment = experiment_pb2.Experiment
 
 ROUNDING = 1e-9
 
+PROMOTING_AT_MOST = timedelta(days=2)
+"""After that nobody looks whether the switch that promotes a winner has ended; it drains for a day."""
+
 _log = get_logger(__name__)
 
 
-def by_workload(experiments: Iterable[Experiment]) -> dict[str, list[Experiment]]:
-    """Order experiments by the id of their workload."""
+async def parts_of_requests(store: Store, now: datetime) -> dict[str, dict[str, float]]:
+    """Answer by workload which chains get which share of its requests: by experiments, or by a promotion.
+
+    A promoted chain is to get all of them, from when its switch begins until that has ended.
+
+    Args:
+        store: What is read.
+        now: What time it is.
+    """
+    items = [item async for item in scan(store, keys.EXPERIMENTS)]
     found: dict[str, list[Experiment]] = {}
-    for experiment in experiments:
-        found.setdefault(ExperimentName.parse(experiment.name).workload, []).append(experiment)
-    return found
+    for document in experiments_of(items):
+        workload = keys.parts(document.key, keys.EXPERIMENTS)[0]
+        found.setdefault(workload, []).append(document.message)
+    parts = {}
+    for workload, experiments in found.items():
+        arms = portions(experiments)
+        for experiment in () if arms else experiments:
+            arms |= await _promoted(store, experiment, now)
+        if arms:
+            parts[workload] = arms
+    return parts
 
 
-async def instances_needed(
+async def _promoted(store: Store, experiment: Experiment, now: datetime) -> dict[str, float]:
+    """Answer all requests for the winner of an experiment whose promotion is under way; nothing otherwise."""
+    winner = arm_named(experiment, experiment.conclusion.winner)
+    if winner is None or not experiment.conclusion.chain_switch:
+        return {}
+    if now - experiment.end_time.ToDatetime(UTC) > PROMOTING_AT_MOST:
+        return {}
+    try:
+        switch = await SwitchLog(store).named(experiment.conclusion.chain_switch)
+    except CallerError:
+        return {}  # somebody put a name there by hand that is none
+    return {} if switch is None or is_end(switch.state) else {winner.chain: 1.0}
+
+
+async def need_of_whole(store: Store, chain: ChainName, now: datetime) -> dict[PoolName, int]:
+    """Answer how many instances a chain needs for all requests of its workload; empty where nobody can tell.
+
+    Args:
+        store: What is read.
+        chain: With its revision.
+        now: What time it is.
+    """
+    try:
+        common = await known_for(store, [chain.workload], now)
+        whole = {str(chain): 1.0}
+        found = await instances_of(store, chain.workload, whole, now, common, ProfileCatalog(store))
+    except (CallerError, MalformedError) as error:
+        _log.warning("a chain is not sized", chain=str(chain), fault=error.message)
+        return {}
+    counts = {PoolName(*version): ceil(count - ROUNDING) for version, count in found.items()}
+    return {name: count for name, count in counts.items() if count > 0}
+
+
+async def instances_of(
     store: Store,
     workload: str,
-    experiments: Iterable[Experiment],
+    arms: Mapping[str, float],
     now: datetime,
     common: Shared,
     profiles: ProfileCatalog,
 ) -> Mapping[Version, float]:
-    """Answer how many instances the pools of a workload need; empty where nobody is to be enrolled.
+    """Answer how many instances pools need where chains get parts of a workload's requests.
 
     Args:
         store: What is read.
         workload: Its id.
-        experiments: Its experiments that run, warm or are paused.
+        arms: The shares of chains; the chain in force gets the rest. Empty: nothing is needed for them.
         now: What time it is.
         common: What is known of all workloads alike.
         profiles: Measurements.
@@ -66,7 +121,6 @@ async def instances_needed(
         NotFoundError: There is no such workload.
         InvalidArgumentError: What is known of it makes no sense.
     """
-    arms = portions(experiments)
     if not arms:
         return {}
     known = await known_of(store, workload, now, common, profiles)
@@ -110,7 +164,8 @@ async def need_of_arms(
     try:
         common = await known_for(store, [workload], now)
         profiles = profiles or ProfileCatalog(store)
-        sized = await instances_needed(store, workload, [*others, beginning], now, common, profiles)
+        arms = portions([*others, beginning])
+        sized = await instances_of(store, workload, arms, now, common, profiles)
     except (CallerError, MalformedError) as error:
         _log.warning("arms are not sized", workload=workload, fault=error.message)
         return need

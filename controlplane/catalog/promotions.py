@@ -10,6 +10,7 @@ from functools import partial
 
 from ulid import ULID
 
+from controlplane.catalog.arm_pools import need_of_whole
 from controlplane.catalog.audit import Caller, record
 from controlplane.catalog.changes import Change, Stamper, commit
 from controlplane.catalog.documents import same, write
@@ -17,6 +18,7 @@ from controlplane.catalog.experiment_routes import route_of
 from controlplane.catalog.experiments import require
 from controlplane.catalog.routes import RouteCatalog, Wish
 from controlplane.experiments.changing import arm_named, bounded
+from controlplane.switching.terms import Terms
 from enchain.chains.decision_names import ExperimentName
 from enchain.chains.errors import CallerError
 from enchain.chains.names import ChainName, SwitchName
@@ -59,12 +61,14 @@ class Promotions:
         if _moved_since(route, experiment) and not await self._begun(name, request_id):
             told = f"{route.chain_switch} moved the route since: switch by hand if you still want it"
             return await self._settle(name, caller, "", told, pending=False)
-        wish = Wish(
-            name.workload,
-            Caller(caller.method, caller.actor, request_id, f"{name} was concluded for {winner.name}"),
-        )
         try:
-            switch = await self._routes.switch(wish, ChainName.parse(winner.chain, "chain", whole=True))
+            chain = ChainName.parse(winner.chain, "chain", whole=True)
+            wish = Wish(
+                name.workload,
+                Caller(caller.method, caller.actor, request_id, f"{name} was concluded for {winner.name}"),
+                terms=Terms(instances=await need_of_whole(self._store, chain, self._stamp().now)),
+            )
+            switch = await self._routes.switch(wish, chain)
         except CallerError as error:
             told = f"{error.message}. {error.remedy}" if error.remedy else error.message
             return await self._settle(name, caller, "", told, pending=True)

@@ -8,9 +8,8 @@ says what is asked of pools, so any leader goes on from what is stored. It start
 from collections.abc import Mapping
 from random import Random
 
-from controlplane.catalog.arm_pools import by_workload, instances_needed, known_for
+from controlplane.catalog.arm_pools import instances_of, known_for, parts_of_requests
 from controlplane.catalog.changes import stamper
-from controlplane.catalog.experiment_owners import owning
 from controlplane.catalog.pool_demands import ask_for_arms, asked_by_arms
 from controlplane.catalog.profiles import ProfileCatalog, Reckoned
 from controlplane.loops.leadership import LeadershipLostError
@@ -65,16 +64,16 @@ class ArmPoolsLoop:
         Raises:
             EnchainError: The store is away.
         """
-        experiments = by_workload(await owning(store))
-        asked = await asked_by_arms(store)
-        if not experiments and not asked:
+        now = self._clock.now()
+        parts, asked = await parts_of_requests(store, now), await asked_by_arms(store)
+        if not parts and not asked:
             return
-        now, profiles = self._clock.now(), ProfileCatalog(store, self._reckoned)
-        common = await known_for(store, experiments, now)
-        for workload in sorted({*experiments, *asked}):
+        profiles = ProfileCatalog(store, self._reckoned)
+        common = await known_for(store, parts, now)
+        for workload in sorted({*parts, *asked}):
             try:
-                own = experiments.get(workload, [])
-                needed = await instances_needed(store, workload, own, now, common, profiles)
+                arms = parts.get(workload, {})
+                needed = await instances_of(store, workload, arms, now, common, profiles)
                 await self._ask(store, workload, needed)
             except LeadershipLostError:
                 raise

@@ -12,7 +12,7 @@ from controlplane.switching import states
 from controlplane.switching.exploring import explores
 from controlplane.switching.pool_targets import INSTANCES_MAX, Pools, why_not_launchable
 from controlplane.switching.records import Switch
-from enchain.chains.decision_names import PoolName
+from enchain.chains.decision_names import PoolName, arms_of
 from enchain.v1.chain_pb2 import Chain, ChainStep, InstanceChange
 from enchain.v1.engine_pb2 import Engine, EngineInstance
 from enchain.v1.pool_pb2 import Pool
@@ -185,7 +185,8 @@ def with_demands(
 ) -> dict[PoolName, Pool]:
     """Answer the pools that change where what a workload asks for moves on with its requests.
 
-    A plan asks for itself; so nothing changes where a switch carries one out, or merely explores.
+    What a promotion asked of the new chain's pools, beyond what the workload did, it asks for itself from now
+    on. A plan asks for itself; so nothing changes where a switch carries one out, or merely explores.
     """
     if switch.recommendation or explores(switch):
         return {}
@@ -199,6 +200,7 @@ def with_demands(
             asked,
             float(held_now.get(name, 0)) if name in started else 0.0,
             _inherited(name, new, old, pools, workload),
+            asked + before.demands.get(arms_of(workload), 0.0),
         )
         if wanted > asked:
             changed[name] = _asking(before, workload, wanted)

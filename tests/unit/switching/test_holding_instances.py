@@ -21,7 +21,7 @@ from controlplane.switching.holding import (
 )
 from controlplane.switching.impact import differences, drained
 from controlplane.switching.records import Switch, origin
-from enchain.chains.decision_names import PoolName
+from enchain.chains.decision_names import PoolName, arms_of
 from enchain.chains.routes import whole
 from enchain.chains.values import to_struct, to_value_map
 from enchain.v1.chain_pb2 import Chain, ChainStep, InstanceChange, Route
@@ -179,6 +179,14 @@ def test_what_was_started_for_a_switch_stays_when_it_lets_go() -> None:
         field.add(engine="ansible", version="1", count=3)
 
     assert dict(with_demands(switch, [NEW], [OLD], {}, WORKLOAD)[ANSIBLE].demands) == {WORKLOAD: 3.0}
+
+
+def test_what_was_asked_for_a_promoted_arm_is_asked_for_the_workload_from_then_on() -> None:
+    pools = {ANSIBLE: Pool(name=str(ANSIBLE), demands={WORKLOAD: 0.5, arms_of(WORKLOAD): 2.0})}
+
+    changed = with_demands(Switch(), [NEW], [OLD], pools, WORKLOAD)
+
+    assert changed[ANSIBLE].demands[WORKLOAD] == 2.5
 
 
 def test_a_plan_asks_for_itself() -> None:

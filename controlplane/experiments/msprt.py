@@ -34,8 +34,8 @@ FAR_BELOW = -30.0
 APART = 2.0
 """How many of their deviations the alternatives lie from none, to either side; 0: normal about none."""
 
-NEWTON = 12
-"""Steps to the boundary: each doubles the digits that are right."""
+NEWTON = 4
+"""Steps to the boundary, after which hardly the last digit is wrong."""
 
 LOG_MAX = 700.0
 """Logarithms of evidence above it are taken for it, so that the evidence is a finite number."""
@@ -81,7 +81,8 @@ def boundary(size: Floats, level: float, tuning: float = TUNING, apart: float = 
     centre, spread = _alternatives(np.maximum(np.asarray(size), 1e-9), level, tuning, apart)
     grown = 1 + spread**2
     enough = 0.5 * np.log(grown) + 0.5 * centre**2 / grown - math.log(level)
-    score = np.sqrt(2 * grown * enough) / spread
+    far = np.sqrt(centre**2 + 2 * grown * spread**2 * (enough + math.log(2))) - centre
+    score = np.minimum(np.sqrt(2 * grown * enough) / spread, far / spread**2)
     for _ in range(NEWTON if apart else 0):  # from above to the root of a convex function that rises
         missing = 0.5 * (spread * score) ** 2 / grown + _log_cosh(centre * score / grown) - enough
         score = score - missing * grown / (spread**2 * score + centre * np.tanh(centre * score / grown))

@@ -36,7 +36,7 @@ def needed(error_now: float, size: float, effect: float, level: float) -> float:
     low, high = 1e-6, FACTOR_MAX
     if detectable(error_now, size, high, level) > effect:
         return math.inf
-    for _ in range(60):
+    for _ in range(30):  # to within a millionth
         middle = math.sqrt(low * high)
         low, high = (low, middle) if detectable(error_now, size, middle, level) <= effect else (middle, high)
     return high

@@ -25,6 +25,7 @@ from enchain.chains.values import Json
 
 SOURCE_CHARS_MAX = 2048
 PROGRAMS_MAX = 4096
+WORDS_MAX = 256
 VARIABLES = ("inputs", "steps", "resource", "tenant")
 RESOURCE_FIELDS = ("id", "uid")
 
@@ -117,6 +118,7 @@ def _as_json(plain: Any, source: str) -> Json:
     raise _refuse(source, f"the result is {told}, which is no JSON value; use string(…)", "EXPRESSION_FAILED")
 
 
+@lru_cache(maxsize=WORDS_MAX)
 def _plain_words(error: str) -> str:
     """What went wrong, without the runtime's status code."""
     told = error.partition(": ")[2] or error

@@ -6,10 +6,11 @@ more only makes all of them slower.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from controlplane.planning.problem import Call, Concurrency
-from controlplane.planning.rules import KNEE, SURE
+from controlplane.planning.rules import KNEE, SURE, SURELY_SLOWER
 
 
 class Useful(NamedTuple):
@@ -22,7 +23,9 @@ class Useful(NamedTuple):
 def useful(call: Call, capacity: int) -> Useful:
     """Answer up to how many steps at once each further one still adds to what the instance does in an hour.
 
-    Where nothing was measured by concurrency it is the capacity, and the step takes its mean. Beyond the last
+    It is the number that does most when a tenth of what one alone does is taken off for each place: so one
+    point that was measured too slow does not end the search as long as more at once do more again. Where
+    nothing was measured by concurrency it is the capacity, and the step takes its mean. Beyond the last
     measured point the step is taken to slow down as much as it surely did before it: a few quick steps are no
     reason to think less of what the engine says it can do.
 
@@ -30,16 +33,17 @@ def useful(call: Call, capacity: int) -> Useful:
         call: What was measured.
         capacity: What the instance says that it takes at once, at least 1.
     """
-    points = _never_faster([point for point in call.concurrency if point.in_flight > 0 and point.seconds > 0])
+    deviation = call.variation * call.mean_seconds
+    measured = [point for point in call.concurrency if point.in_flight > 0 and point.seconds > 0]
+    points = _surely_slower(measured, deviation)
     if not points:
         return Useful(capacity, call.mean_seconds)
-    beyond = _sure_slope(points, call.variation * call.mean_seconds)
-    places, rate = 1, 1 / _at(points, 1, beyond)
-    enough = KNEE * rate
-    while places < capacity and (places + 1) / _at(points, places + 1, beyond) - rate >= enough:
-        places += 1
-        rate = places / _at(points, places, beyond)
-    return Useful(places, max(call.mean_seconds, _at(points, places, beyond)))
+    beyond = _sure_slope(points, deviation)
+    seconds = [_at(points, count, beyond) for count in range(1, capacity + 1)]
+    enough = KNEE / seconds[0]
+    gains = [count / each - enough * count for count, each in enumerate(seconds, 1)]
+    places = 1 + max(range(capacity), key=lambda place: (gains[place], -place))
+    return Useful(places, max(call.mean_seconds, seconds[places - 1]))
 
 
 def _sure_slope(points: Sequence[Concurrency], deviation: float) -> float:
@@ -61,15 +65,34 @@ def _sure_slope(points: Sequence[Concurrency], deviation: float) -> float:
     return max(0.0, along / spread - SURE * deviation / math.sqrt(spread))
 
 
-def _never_faster(points: Sequence[Concurrency]) -> list[Concurrency]:
-    """Pool neighbours that would make a step faster under more work, by samples (isotonic regression)."""
-    pooled: list[list[Concurrency]] = []
-    for point in sorted(points):
-        pooled.append([point])
-        while len(pooled) > 1 and _mean(pooled[-2]) > _mean(pooled[-1]):
-            last = pooled.pop()
-            pooled[-1] += last
-    return [point._replace(seconds=_mean(group)) for group in pooled for point in group]
+def _surely_slower(measured: Sequence[Concurrency], deviation: float) -> list[Concurrency]:
+    """Pool neighbours of which the busier is not surely slower, those that differ least first.
+
+    What is left never makes a step faster under more work, and no point stands out by chance.
+
+    Args:
+        measured: Points of the curve.
+        deviation: Standard deviation of a step's duration.
+    """
+    groups = [[point] for point in sorted(measured)]
+    while len(groups) > 1:
+        sure = [_sureness(*pair, deviation) for pair in pairwise(groups)]
+        least = min(range(len(sure)), key=sure.__getitem__)
+        if sure[least] >= SURELY_SLOWER:
+            break
+        groups[least] += groups.pop(least + 1)
+    return [point._replace(seconds=_mean(group)) for group in groups for point in group]
+
+
+def _sureness(few: Sequence[Concurrency], many: Sequence[Concurrency], deviation: float) -> float:
+    """Answer by how many standard errors steps are slower on the busier side."""
+    error = deviation * math.sqrt(1 / _samples(few) + 1 / _samples(many))
+    slower = _mean(many) - _mean(few)
+    return slower / error if error > 0 else math.copysign(math.inf, slower)
+
+
+def _samples(group: Sequence[Concurrency]) -> float:
+    return sum(max(point.samples, 1e-9) for point in group)
 
 
 def _mean(group: Sequence[Concurrency]) -> float:

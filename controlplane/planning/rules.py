@@ -23,6 +23,10 @@ KNEE = 0.1
 SURE = 2.0
 """So many standard errors of a slowdown are taken off it before it goes on beyond what was measured."""
 
+SURELY_SLOWER = 3.0
+"""By so many standard errors a busier instance must be slower for it to count: of many neighbours, two may
+differ by two errors by chance."""
+
 ENOUGH_SAMPLES = 30.0
 """From so many measurements on a call's figures are taken as they are."""
 

@@ -10,7 +10,7 @@ ENGINE = EngineVersion("terraform", "1.15.0")
 
 def _call(*points: tuple[int, float]) -> Call:
     measured = tuple(Concurrency(count, seconds, 100.0) for count, seconds in points)
-    return Call(("configure",), ENGINE, 500.0, 10.0, concurrency=measured)
+    return Call(("configure",), ENGINE, 500.0, 10.0, variation=0.5, concurrency=measured)
 
 
 def test_what_was_not_measured_is_the_capacity() -> None:
@@ -60,7 +60,29 @@ def test_a_few_quick_steps_are_no_reason_to_think_less_of_an_engine() -> None:
     )
 
     assert useful(few, 64).places == 64
-    assert useful(few, 64).seconds == pytest.approx(0.71)
+    assert useful(few, 64).seconds == pytest.approx(0.71, abs=0.01)
+
+
+@pytest.mark.parametrize("slow", range(1, 13))
+def test_one_slow_step_does_not_make_an_engine_take_fewer(slow: int) -> None:
+    points = tuple(Concurrency(n, 3.9 if n == slow else 2.5, 1 if n == slow else 8) for n in range(1, 13))
+    measured = Call(("serve",), ENGINE, 89, 2.52, variation=0.2, concurrency=points)
+
+    assert useful(measured, 12).places == 12
+    assert useful(measured, 12).seconds == pytest.approx(2.52, abs=0.1)
+
+
+def test_one_slow_step_among_the_busiest_does_not_make_all_beyond_it_slow() -> None:
+    points = (Concurrency(8, 2.5, 30), Concurrency(12, 3.9, 1))
+    measured = Call(("serve",), ENGINE, 31, 2.55, variation=0.2, concurrency=points)
+
+    assert useful(measured, 64).places == 64
+    assert useful(measured, 64).seconds == pytest.approx(2.55)
+
+
+def test_more_at_once_is_useful_where_still_more_does_more_again() -> None:
+    # Steps an hour: 360, 720, then 750 (not a tenth of 360 more), then 1440: the third at once is no end.
+    assert useful(_call((1, 10.0), (2, 10.0), (3, 14.4), (4, 14.4), (6, 14.4), (8, 14.4)), 8).places == 8
 
 
 def test_noise_that_makes_more_at_once_look_faster_is_averaged_out() -> None:

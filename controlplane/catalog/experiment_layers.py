@@ -1,7 +1,8 @@
 """Who has which part of a layer, and which experiments are in one another's way. Pure.
 
 `controlplane.catalog.experiment_life` calls it when an experiment starts and when it ends. Parts of those
-that run or are paused never overlap, in whichever workload they are, so that one unit is in one at most.
+that warm, run or are paused never overlap, in whichever workload they are, so that one unit is in one at
+most.
 """
 
 from collections.abc import Iterable
@@ -48,7 +49,7 @@ def refuse_in_the_way(experiment: Experiment, others: Iterable[Experiment]) -> N
 
     Args:
         experiment: The one that is to start.
-        others: Those of its workload that run or are paused.
+        others: Those of its workload that warm, run or are paused.
 
     Raises:
         PreconditionError: One has the workload to itself, or shares it by another layer or unit.

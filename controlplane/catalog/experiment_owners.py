@@ -1,4 +1,4 @@
-"""Experiments that run or are paused: whose chains are needed, and who takes requests before a route does.
+"""Experiments that warm, run or are paused: whose chains are needed, and who takes requests before a route.
 
 Chains, pools and experiments themselves read through it. It writes nothing.
 """
@@ -20,7 +20,7 @@ KEY_PARTS = 2
 
 
 async def owning(store: Store, workload: str = "") -> list[Experiment]:
-    """Read the experiments of a workload, or of all, that run or are paused, by name."""
+    """Read the experiments of a workload, or of all, that warm, run or are paused, by name."""
     prefix = keys.experiments_of(workload) if workload else keys.EXPERIMENTS
     items = [item async for item in scan(store, prefix)]
     return [each.message for each in experiments_of(items) if owns(each.message)]

@@ -1,4 +1,4 @@
-"""The route beside an experiment: it names those that run or are paused, and is written with each change.
+"""The route beside an experiment: it names those that warm, run or are paused, and is written with each.
 
 Catalogues of experiments call it. Admission compares the route's mod revision, so a router that has an old
 experiment admits nothing by it; it is written with the same content where the names stay.

@@ -28,14 +28,14 @@ def not_found(workload: str) -> NotFoundError:
 
 
 def refuse_while_tested(route: chain_pb2.Route) -> None:
-    """Refuse to delete a workload on which experiments run or are paused.
+    """Refuse to delete a workload on which experiments warm, run or are paused.
 
     Raises:
         PreconditionError: There is one.
     """
     if route.experiments:
         raise PreconditionError(
-            f"{', '.join(route.experiments)} runs or is paused",
+            f"{', '.join(route.experiments)} warms, runs or is paused",
             reason="IN_USE",
             remedy=f"Conclude it first: enchain experiments conclude {_short(route.experiments[0])}.",
             metadata={"name": route.name, "experiments": ", ".join(route.experiments)},

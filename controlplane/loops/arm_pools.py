@@ -28,7 +28,7 @@ from enchain.v1.engine_pb2 import EngineInstance
 PACE_SECONDS = 5.0
 
 RESIZE_SECONDS = 30.0
-"""How often a workload is sized anew where nothing but its demand may have changed, as often as is planned."""
+"""How often a workload is sized anew where nothing but its demand may have changed; plans are as frequent."""
 
 _log = get_logger(__name__)
 _rounds = meter(__name__).create_counter(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from enchain.state.codec import decode, encode
 from enchain.state.store import Put, put
 from enchain.v1 import chain_pb2, experiment_pb2
 from tests.harness.gated_engines import EngineScope, GatedInstance
-from tests.harness.pools import launches, save_engine, states
+from tests.harness.pools import launches, ready, save_engine, states
 from tests.harness.replicas import Replica, Replicas, leading
 from tests.harness.sites_on_trial import NAME, Experiment
 from tests.harness.trials import WITHIN, Trial, looking, requests_came
@@ -169,12 +169,36 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
+async def stored(machine: Machine) -> bool:
+    """It is written down that the experiment warms; perhaps nobody has acted on it yet."""
+    return await machine.store.get(keys.experiment("site", "ab")) is not None
+
+
+async def launching(machine: Machine) -> bool:
+    """The rival's instance is started, and does not come up yet."""
+    return bool(machine.programs.running())
+
+
+async def registered(machine: Machine) -> bool:
+    """The rival's instance is there, and the experiment is about to run, if it does not already."""
+    return bool(await ready(machine.store, "script"))
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(stored, marks=pytest.mark.exhaustive),
+        launching,
+        pytest.param(registered, marks=pytest.mark.exhaustive),
+    ],
+)
 async def test_the_next_leader_goes_on_with_an_experiment_that_warms(
     machine: Machine,
     trial: Trial,
     replicas: Replicas,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    moment: Callable[[Machine], Awaitable[bool]],
 ) -> None:
     monkeypatch.setenv("ENCHAIN_EXPERIMENTS_SECONDS", "0.2")
     gate = tmp_path / "gate"
@@ -183,7 +207,10 @@ async def test_the_next_leader_goes_on_with_an_experiment_that_warms(
     running: dict[str, Replica] = {name: await replicas.start(name) for name in ("one", "two")}
     first = await eventually(partial(leading, machine.store), within=WITHIN)
     await trial.start()
-    await eventually(machine.programs.running, within=WITHIN)
+    opened = asyncio.to_thread(gate.write_text, "open")
+    if moment is registered:
+        await asyncio.wait_for(opened, WITHIN)
+    await eventually(partial(moment, machine), within=WITHIN)
 
     await running.pop(first).kill()
 
@@ -191,8 +218,9 @@ async def test_the_next_leader_goes_on_with_an_experiment_that_warms(
         return await leading(machine.store) in running
 
     await eventually(taken_over, within=WITHIN)
-    assert (await trial.read()).state == Experiment.STATE_WARMING
-    await asyncio.wait_for(asyncio.to_thread(gate.write_text, "open"), WITHIN)
+    if moment is not registered:
+        assert (await trial.read()).state == Experiment.STATE_WARMING
+        await asyncio.wait_for(opened, WITHIN)
     made = await trial.until(Experiment.STATE_RUNNING)
 
     assert [each.kind for each in made.history] == ["CREATED", "WARMING", "STARTED"]

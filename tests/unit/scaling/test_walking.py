@@ -78,6 +78,21 @@ def test_no_step_sees_a_value_that_comes_later(told: Told, cut: int) -> None:
     assert not np.array_equal(other.quantiles[-1], told.quantiles[-1]) or cut == STEPS - 1
 
 
+def test_a_model_that_learns_once_learns_from_nothing_that_comes_later() -> None:
+    before = case()
+    values = before.series.values.copy()
+    values[FIRST:] = 1e6
+    other = replace(before, series=replace(before.series, values=values))
+    members = ("Naive", "Ridge", "LightGBM")
+    first, changed, without = (
+        walk([each], PLAN, [FIRST], 1, names, silent)[0].quantiles
+        for each, names in ((before, members), (other, members), (before, members[:2]))
+    )
+
+    assert np.array_equal(first, changed)
+    assert not np.array_equal(first, without)
+
+
 def test_a_forecast_that_is_not_made_anew_goes_on_from_where_it_was(told: Told) -> None:
     assert np.array_equal(told.points[DSP][0, 5:40], told.points[DSP][5, :35])
 

@@ -69,6 +69,9 @@ ENGINE = Path(__file__).parent / "engine.py"
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.2
 
+APART_SECONDS = 2.0
+"""Between first launches: two cores that start all engines at once would make every boot look long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -157,6 +160,7 @@ async def furnish(client: Client) -> None:
     for engine in engines():
         request = engine_pb2.CreateEngineRequest(engine_id=engine.name.rpartition("/")[2], engine=engine)
         await client.engines.CreateEngine(request)
+        await asyncio.sleep(APART_SECONDS)
     await until_ready(client, [engine.name.rpartition("/")[2] for engine in engines()])
     for policy in POLICIES:
         await plan_by(client, Stage(policy), recommendation_pb2.PLANNING_MODE_FORECAST_ONLY)

@@ -5,14 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from controlplane.planning.rules import ENOUGH_SAMPLES
 from enchain.chains.errors import InvalidArgumentError
 from enchain.v1 import recommendation_pb2
 from examples.demo_scaling import hindsight
 from examples.demo_scaling.ahead import HOUR, needed_at, taken_at
+from examples.demo_scaling.engine import TimedEngine
+from examples.demo_scaling.priming import AT_ONCE, REQUESTS
 from examples.demo_scaling.replaying import STEP, compressed
 from examples.demo_scaling.requests import Request, arrivals
 from examples.demo_scaling.stage import (
     INSTANCES_MAX,
+    LARGE,
     LARGE_AT_ONCE,
     PRICE_HOUR,
     PRICE_LARGE_HOUR,
@@ -80,6 +84,17 @@ def test_reactive_scaling_keeps_enough_for_the_most_of_half_an_hour_within_bound
     assert hindsight.instances(seen, 1.5) == int(np.ceil(1.5 * 3.0 * WORK_SECONDS))
     assert hindsight.instances([0.0] * 6, 1.5) == 1
     assert hindsight.instances([1000.0] * 6, 1.5) == INSTANCES_MAX
+
+
+def test_work_alone_hardly_ever_misses_what_is_promised() -> None:
+    longest = WORK_SECONDS * np.exp(3.0 * TimedEngine.SPREAD) + hindsight.OVERHEAD_SECONDS
+
+    assert longest < PROMISED_SECONDS
+
+
+def test_engines_are_measured_as_full_as_they_are_planned_to_be() -> None:
+    assert AT_ONCE[LARGE] == LARGE_AT_ONCE
+    assert all(REQUESTS >= 3 * ENOUGH_SAMPLES and REQUESTS % at_once == 0 for at_once in AT_ONCE.values())
 
 
 def test_hindsight_takes_no_more_headroom_than_pays() -> None:

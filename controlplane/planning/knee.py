@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 from controlplane.planning.problem import Call, Concurrency
+from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rules import KNEE, SURE, SURELY_SLOWER
 
 
@@ -38,12 +41,11 @@ def useful(call: Call, capacity: int) -> Useful:
     points = _surely_slower(measured, deviation)
     if not points:
         return Useful(capacity, call.mean_seconds)
-    beyond = _sure_slope(points, deviation)
-    seconds = [_at(points, count, beyond) for count in range(1, capacity + 1)]
-    enough = KNEE / seconds[0]
-    gains = [count / each - enough * count for count, each in enumerate(seconds, 1)]
-    places = 1 + max(range(capacity), key=lambda place: (gains[place], -place))
-    return Useful(places, max(call.mean_seconds, seconds[places - 1]))
+    counts = np.arange(1, capacity + 1)
+    seconds = _by_count(points, counts, _sure_slope(points, deviation))
+    gains = counts / seconds - counts * (KNEE / seconds[0])
+    places = int(gains.argmax())
+    return Useful(places + 1, max(call.mean_seconds, float(seconds[places])))
 
 
 def _sure_slope(points: Sequence[Concurrency], deviation: float) -> float:
@@ -65,6 +67,14 @@ def _sure_slope(points: Sequence[Concurrency], deviation: float) -> float:
     return max(0.0, along / spread - SURE * deviation / math.sqrt(spread))
 
 
+class _Group(NamedTuple):
+    """Neighbours that are taken as one."""
+
+    points: tuple[Concurrency, ...]
+    samples: float
+    seconds: float
+
+
 def _surely_slower(measured: Sequence[Concurrency], deviation: float) -> list[Concurrency]:
     """Pool neighbours of which the busier is not surely slower, those that differ least first.
 
@@ -74,39 +84,32 @@ def _surely_slower(measured: Sequence[Concurrency], deviation: float) -> list[Co
         measured: Points of the curve.
         deviation: Standard deviation of a step's duration.
     """
-    groups = [[point] for point in sorted(measured)]
-    while len(groups) > 1:
-        sure = [_sureness(*pair, deviation) for pair in pairwise(groups)]
-        least = min(range(len(sure)), key=sure.__getitem__)
-        if sure[least] >= SURELY_SLOWER:
-            break
-        groups[least] += groups.pop(least + 1)
-    return [point._replace(seconds=_mean(group)) for group in groups for point in group]
+    groups = [_Group((point,), max(point.samples, 1e-9), point.seconds) for point in sorted(measured)]
+    sure = [_sureness(*pair, deviation) for pair in pairwise(groups)]
+    while sure and (least := min(sure)) < SURELY_SLOWER:
+        at = sure.index(least)
+        groups[at : at + 2] = [_pooled(*groups[at : at + 2])]
+        near = groups[max(0, at - 1) : at + 2]
+        sure[max(0, at - 1) : at + 2] = [_sureness(*pair, deviation) for pair in pairwise(near)]
+    return [point._replace(seconds=group.seconds) for group in groups for point in group.points]
 
 
-def _sureness(few: Sequence[Concurrency], many: Sequence[Concurrency], deviation: float) -> float:
+def _sureness(few: _Group, many: _Group, deviation: float) -> float:
     """Answer by how many standard errors steps are slower on the busier side."""
-    error = deviation * math.sqrt(1 / _samples(few) + 1 / _samples(many))
-    slower = _mean(many) - _mean(few)
+    error = deviation * math.sqrt(1 / few.samples + 1 / many.samples)
+    slower = many.seconds - few.seconds
     return slower / error if error > 0 else math.copysign(math.inf, slower)
 
 
-def _samples(group: Sequence[Concurrency]) -> float:
-    return sum(max(point.samples, 1e-9) for point in group)
+def _pooled(few: _Group, many: _Group) -> _Group:
+    samples = few.samples + many.samples
+    seconds = (few.samples * few.seconds + many.samples * many.seconds) / samples
+    return _Group(few.points + many.points, samples, seconds)
 
 
-def _mean(group: Sequence[Concurrency]) -> float:
-    weights = [max(point.samples, 1e-9) for point in group]
-    return sum(w * p.seconds for w, p in zip(weights, group, strict=True)) / sum(weights)
-
-
-def _at(points: Sequence[Concurrency], count: int, beyond: float) -> float:
-    """Answer how long a step takes while so many run; linear between points."""
-    if count <= points[0].in_flight:
-        return points[0].seconds
-    if count >= points[-1].in_flight:
-        return points[-1].seconds + beyond * (count - points[-1].in_flight)
-    after = next(i for i, point in enumerate(points) if point.in_flight >= count)
-    low, high = points[after - 1], points[after]
-    slope = (high.seconds - low.seconds) / (high.in_flight - low.in_flight)
-    return low.seconds + slope * (count - low.in_flight)
+def _by_count(points: Sequence[Concurrency], counts: IntArray, beyond: float) -> FloatArray:
+    """Answer how long a step takes while so many run; linear between points, flat before the first."""
+    last = points[-1].in_flight
+    between = np.interp(counts, [point.in_flight for point in points], [point.seconds for point in points])
+    found: FloatArray = between + beyond * np.maximum(0, counts - last)
+    return found

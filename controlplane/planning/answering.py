@@ -11,14 +11,20 @@ from controlplane.planning.binding import binding
 from controlplane.planning.choosing import Choice, choose
 from controlplane.planning.options import Judged, judged
 from controlplane.planning.problem import Option, Plan, PoolTarget, Problem, Reason
+from controlplane.planning.unhindered import Memory
 from controlplane.planning.views import View, few
 
 
-def answered(problems: Sequence[Problem]) -> list[Plan]:
-    """Answer problems that were checked, each by itself."""
-    cautious = judged(problems, View.CAUTIOUS)
+def answered(problems: Sequence[Problem], memory: Memory | None = None) -> list[Plan]:
+    """Answer problems that were checked, each by itself.
+
+    Args:
+        problems: What is planned for.
+        memory: What was worked out of the same chains before; what is new is added.
+    """
+    cautious = judged(problems, View.CAUTIOUS, memory)
     unsure = [problem for problem in problems if _unsure(problem)]
-    again = iter(judged(unsure, View.HOPEFUL))
+    again = iter(judged(unsure, View.HOPEFUL, memory))
     return [
         _plan(problem, options, next(again) if _unsure(problem) else options)
         for problem, options in zip(problems, cautious, strict=True)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controlplane.planning.durations import LogShape, overdue_by, sums_below
+from controlplane.planning.durations import LogShape
 from controlplane.planning.problem import PoolFacts
 from controlplane.planning.queueing import FloatArray, IntArray, residual_seconds
 from controlplane.planning.rows import Figures, Row, bounds_of, width
-from controlplane.planning.rules import CELLS
+from controlplane.planning.unhindered import Memory, Unhindered, unhindered
 
 BoolArray = NDArray[np.bool_]
 
@@ -43,8 +43,7 @@ class Rows:
         part_seconds: Shape (n,): how long a part of the horizon is that is planned as one.
         wait_price: Shape (n,): of an hour of waiting.
         service: Shape (CELLS + 1, n): by when provisions are done that never wait, up to the promise.
-        overdue: Shape (w, n, len(DECAYS)): how likely one wait of such a rate makes a provision too slow, two
-            of them, and so on up to the most calls that go to one pool.
+        alone: How long provisions take that never wait.
         miss_price: Shape (n,): of a provision that would have succeeded in time.
     """
 
@@ -65,52 +64,74 @@ class Rows:
     part_seconds: FloatArray
     wait_price: FloatArray
     service: FloatArray
-    overdue: FloatArray
+    alone: Unhindered
     miss_price: FloatArray
 
 
-def arrays_of(rows: Sequence[Row]) -> Rows:
-    """Lay rows out as arrays."""
+def arrays_of(rows: Sequence[Row], memory: Memory | None = None) -> Rows:
+    """Lay rows out as arrays.
+
+    Args:
+        rows: At least one.
+        memory: What was worked out of rows before; what is new is added.
+    """
     n = len(rows)
-    wide = max((len(row.pools) for row in rows), default=1)
-    long = max((len(row.known) for row in rows), default=1)
-    visits = np.full((n, long), -1, dtype=np.int64)
-    shapes = np.tile(np.array(_NO_SHAPE), (n, long, 1))
-    whole = np.ones((5, n, wide), dtype=np.int64)
-    whole[1:] = 0
-    figures = np.zeros((4, n, wide))
-    for i, row in enumerate(rows):
-        visits[i, : len(row.known)] = row.visits
-        shapes[i, : len(row.known)] = [call.shape for call in row.known]
-        columns = [_columns(row, pool, of) for pool, of in zip(row.pools, row.figures, strict=True)]
-        whole[:, i, : len(columns)] = np.array([bounds for bounds, _ in columns]).T
-        figures[:, i, : len(columns)] = np.array([values for _, values in columns]).T
+    wide, long = max(len(row.pools) for row in rows), max(len(row.known) for row in rows)
+    known = _filled([len(row.known) for row in rows], long)
+    used = _filled([len(row.pools) for row in rows], wide)
+    visits, shapes = np.full((n, long), -1, dtype=np.int64), np.tile(np.array(_NO_SHAPE), (n, long, 1))
+    visits[known] = [pool for row in rows for pool in row.visits]
+    shapes[known] = [call.shape for row in rows for call in row.known]
+    columns = [
+        _columns(row, pool, of) for row in rows for pool, of in zip(row.pools, row.figures, strict=True)
+    ]
+    whole, figures = np.zeros((n, wide, 4), dtype=np.int64), np.zeros((n, wide, 4))
+    whole[..., 0] = 1
+    whole[used], figures[used] = [bounds for bounds, _ in columns], [values for _, values in columns]
+    calls = np.stack([(visits == pool).sum(axis=1) for pool in range(wide)], axis=1)
     promised = np.array([row.problem.promise.p95_seconds for row in rows])
     demands = [row.problem.demand for row in rows]
-    counts = np.array([len(row.known) for row in rows], dtype=np.float64)
-    service = sums_below(shapes, counts, np.where(promised > 0, promised, 1.0), CELLS)
-    calls = np.stack([(visits == pool).sum(axis=1) for pool in range(wide)], axis=1)
+    alone = _alone(rows, shapes, promised, int(calls.max()), {} if memory is None else memory)
     return Rows(
         rows=tuple(rows),
         visits=visits,
         calls=calls,
         shapes=shapes,
-        used=whole[4] > 0,
-        places=whole[0],
-        load=figures[0],
-        own=figures[1],
-        other=figures[2],
-        price=figures[3],
-        least=whole[1],
-        honoured=whole[2],
-        most=whole[3],
+        used=used,
+        places=whole[..., 0].copy(),
+        load=figures[..., 0].copy(),
+        own=figures[..., 1].copy(),
+        other=figures[..., 2].copy(),
+        price=figures[..., 3].copy(),
+        least=whole[..., 1].copy(),
+        honoured=whole[..., 2].copy(),
+        most=whole[..., 3].copy(),
         promised=promised,
         part_seconds=np.array([demand.step_seconds * width(demand) for demand in demands]),
         wait_price=np.array([row.problem.promise.wait_price_per_hour for row in rows]),
-        service=service,
-        overdue=np.where(promised[:, None] > 0, overdue_by(service, int(calls.max(initial=1))), 0.0),
+        service=alone.service,
+        alone=alone,
         miss_price=np.array([row.problem.promise.miss_price * row.success for row in rows]),
     )
+
+
+def _filled(counts: Sequence[int], most: int) -> BoolArray:
+    """Say which places are taken where rows have so many things each, shape (n, most)."""
+    taken: BoolArray = np.arange(most) < np.array(counts)[:, None]
+    return taken
+
+
+def _alone(
+    rows: Sequence[Row], shapes: FloatArray, promised: FloatArray, waits: int, memory: Memory
+) -> Unhindered:
+    of = (
+        waits,
+        *((tuple(call.shape for call in row.known), row.problem.promise.p95_seconds) for row in rows),
+    )
+    if of not in memory:
+        counts = np.array([len(row.known) for row in rows], dtype=np.float64)
+        memory[of] = unhindered(shapes, counts, promised, waits)
+    return memory[of]
 
 
 def _columns(row: Row, pool: PoolFacts, of: Figures) -> tuple[list[int], list[float]]:
@@ -119,4 +140,4 @@ def _columns(row: Row, pool: PoolFacts, of: Figures) -> tuple[list[int], list[fl
     least, honoured, most = bounds_of(pool, row.problem.policy.exceed_max_by)
     # A chain in force keeps an instance of each of its engines: what comes unforeseen must find one.
     least = min(max(least, 1), most)
-    return [of.places, least, honoured, most, 1], [of.load, of.left, other, pool.price_per_hour]
+    return [of.places, least, honoured, most], [of.load, of.left, other, pool.price_per_hour]

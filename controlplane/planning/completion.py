@@ -41,13 +41,14 @@ def done_by(service: FloatArray, waits: list[Waits], until: FloatArray) -> Float
     Returns:
         Shape (cells + 1, n).
     """
-    done = service.copy()
-    for start in range(0, done.shape[1], _CHUNK):
+    answer = np.empty_like(service)
+    for start in range(0, service.shape[1], _CHUNK):
         part = slice(start, start + _CHUNK)
-        width = until[part] / (len(done) - 1)
+        done, width = np.ascontiguousarray(service[:, part]), until[part] / (len(service) - 1)
         for wait in waits:
-            done[:, part] = _waited(done[:, part], Waits(*(values[part] for values in wait)), width)
-    return done
+            done = _waited(done, Waits(*(values[part] for values in wait)), width)
+        answer[:, part] = done
+    return answer
 
 
 def _waited(done: FloatArray, wait: Waits, width: FloatArray) -> FloatArray:

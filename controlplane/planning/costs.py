@@ -4,6 +4,7 @@ Options call it once sizes are settled. Everything is an average an hour over th
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from controlplane.planning.arrays import Rows
 from controlplane.planning.demand import stratum_weights
 from controlplane.planning.entries import late, queues, waiting
 from controlplane.planning.moments import Horizon, Moments
-from controlplane.planning.problem import Cost, EngineVersion, PoolFacts, Problem
+from controlplane.planning.problem import Cost, EngineVersion, Problem
 from controlplane.planning.queueing import FloatArray, IntArray
 from controlplane.planning.rows import bounds_of
 from controlplane.planning.rules import UTILISATION_MAX
@@ -81,32 +82,58 @@ def _shares(rows: Rows, moments: Moments) -> FloatArray:
 
 def _instances(rows: Rows, moments: Moments, sizes: IntArray) -> FloatArray:
     """Answer what instances cost, with those of pools that the row leaves alone, less what others need."""
-    answer = np.zeros(len(rows.rows))
-    alone: dict[int, dict[EngineVersion, tuple[FloatArray, float]]] = {}
+    left: dict[int, _Left] = {}
+    answer, mine = np.zeros(len(rows.rows)), sizes.astype(np.float64)
     for i, row in enumerate(rows.rows):
-        horizon = moments.horizons[row.at]
-        if row.at not in alone:
-            alone[row.at] = {
-                pool.engine: _left_alone(row.problem, pool, horizon) for pool in row.problem.pools
-            }
-        left = alone[row.at]
+        if row.at not in left:
+            left[row.at] = _left_alone(row.problem, moments.horizons[row.at])
+        alone, start = left[row.at], int(moments.starts[i])
         used = {pool.engine for pool in row.pools}
-        answer[i] = sum(cost for engine, (_, cost) in left.items() if engine not in used)
-        start = int(moments.starts[i])
-        mine = sizes[start : start + len(horizon.spans)].T.astype(np.float64)
-        for p, pool in enumerate(row.pools):
-            if pool.engine in left:
-                mine[p] -= left[pool.engine][0]
-        prices = [pool.price_per_hour for pool in row.pools]
-        averages = weighted(mine[: len(prices)], horizon.spans).tolist()
-        answer[i] += sum(price * mean for price, mean in zip(prices, averages, strict=True))
+        answer[i] = sum(cost for engine, cost in alone.kept.items() if engine not in used)
+        columns = [alone.columns.get(pool.engine, -1) for pool in row.pools]
+        mine[start : start + len(alone.needed), : len(columns)] -= alone.needed[:, columns]
+    for parts in np.unique(moments.parts).tolist():
+        some = np.flatnonzero(moments.parts == parts)
+        spans = np.stack([moments.horizons[rows.rows[i].at].spans for i in some.tolist()])
+        mean = np.zeros((len(some), mine.shape[1]))
+        for part in range(parts):
+            mean += mine[moments.starts[some] + part] * spans[:, part, None]
+        answer[some] += across(rows.price[some] * mean)
     return answer
 
 
-def _left_alone(problem: Problem, pool: PoolFacts, horizon: Horizon) -> tuple[FloatArray, float]:
-    """Answer how many instances others need, by part, and what is kept beyond them if no chain uses it."""
-    least, _, most = bounds_of(pool, problem.policy.exceed_max_by)
-    load = horizon.most(horizon.others[pool.engine])
-    base = np.minimum(np.ceil(load / (pool.capacity * UTILISATION_MAX) - 1e-9), most)
-    kept = np.maximum(base, least)
-    return base, pool.price_per_hour * float((kept - base) @ horizon.spans)
+class _Left(NamedTuple):
+    """The pools of a problem as others leave them.
+
+    Attributes:
+        columns: Where each pool is.
+        needed: Shape (parts, pools + 1): instances that others need; the last column is
+            of pools that nobody knows.
+        kept: Money an hour for what is kept beyond them where the row does not use the pool.
+    """
+
+    columns: dict[EngineVersion, int]
+    needed: FloatArray
+    kept: dict[EngineVersion, float]
+
+
+def _left_alone(problem: Problem, horizon: Horizon) -> _Left:
+    bounds = np.array([bounds_of(pool, problem.policy.exceed_max_by) for pool in problem.pools]).reshape(
+        -1, 3
+    )
+    places = np.array([pool.capacity * UTILISATION_MAX for pool in problem.pools])
+    loads = [horizon.most(horizon.others[pool.engine]) for pool in problem.pools]
+    needed = np.zeros((len(loads) + 1, len(horizon.spans)))
+    if loads:
+        needed[:-1] = np.minimum(np.ceil(np.array(loads) / places[:, None] - 1e-9), bounds[:, 2, None])
+    beyond = np.maximum(needed[:-1], bounds[:, 0, None]) - needed[:-1]
+    money = [
+        pool.price_per_hour * float(one @ horizon.spans)
+        for pool, one in zip(problem.pools, beyond, strict=True)
+    ]
+    engines = [pool.engine for pool in problem.pools]
+    return _Left(
+        columns={engine: column for column, engine in enumerate(engines)},
+        needed=needed.T,
+        kept=dict(zip(engines, money, strict=True)),
+    )

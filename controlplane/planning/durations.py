@@ -79,8 +79,11 @@ def below(shapes: FloatArray, seconds: FloatArray) -> FloatArray:
     Returns:
         Shape (n, k).
     """
+    return _below(shapes, np.log(seconds))
+
+
+def _below(shapes: FloatArray, logs: FloatArray) -> FloatArray:
     median, high, spread, tail = (shapes[:, i, None] for i in range(4))
-    logs = np.log(seconds)
     scores = np.where(logs <= high, (logs - median) / spread, Z95 + (logs - high) / tail)
     return np.interp(scores, _TABLE, _NORMAL, left=0.0, right=1.0)
 
@@ -134,12 +137,12 @@ def sums_below(shapes: FloatArray, counts: FloatArray, until: FloatArray, cells:
 def _sums(shapes: FloatArray, until: FloatArray) -> FloatArray:
     """Add exactly so many calls; shape (n, FINE + 1). A cell's mass stands in its middle."""
     rows, count, _ = shapes.shape
-    edges = until[:, None] * (np.arange(1, FINE + 1) / FINE)
+    edges = np.log(until[:, None] * (np.arange(1, FINE + 1) / FINE))
     if count == 1:
-        return np.concatenate((np.zeros((rows, 1)), below(shapes[:, 0], edges)), axis=1)
+        return np.concatenate((np.zeros((rows, 1)), _below(shapes[:, 0], edges)), axis=1)
     total: FloatArray | None = None
     for call in range(count):
-        reached = below(shapes[:, call], edges)
+        reached = _below(shapes[:, call], edges)
         mass = np.diff(reached, axis=1, prepend=0.0)
         total = mass if total is None else _added(total, mass)
     assert total is not None

@@ -167,14 +167,17 @@ def _slow(
     """Answer how likely the waits in a pool make a provision too slow, shape (k, s).
 
     Of the calls that go to the pool none, one or more wait; all that do are taken to wait behind alike work.
+    Where a miss has no price it is not worked out.
     """
     slow = np.zeros(chance.shape)
+    told = rows.miss_price[pairs.row] > 0
     own_place, other_place = _place(rows, pairs, own_wait), _place(rows, pairs, other_wait)
     for waits in range(1, int(pairs.calls.max(initial=0)) + 1):
-        some = np.flatnonzero(pairs.calls >= waits)
+        some = np.flatnonzero(told & (pairs.calls >= waits))
         calls = pairs.calls[some][:, None]
-        likely = _binomial(calls, waits) * chance[some] ** waits * (1 - chance[some]) ** (calls - waits)
-        table, row = rows.overdue[waits - 1], pairs.row[some][:, None]
+        likely = _binomial(calls, waits) * (chance[some] ** waits if waits > 1 else chance[some])
+        likely *= _power(1 - chance[some], calls - waits)
+        table, row = rows.alone.overdue[waits - 1], pairs.row[some][:, None]
         own = _between(table, row, own_place[some])
         other = _between(table, row, other_place[some])
         slow[some] += likely * (share[some] * own + (1 - share[some]) * other)
@@ -201,3 +204,11 @@ def _binomial(calls: IntArray, waits: int) -> FloatArray:
     for one in range(waits):
         ways *= (calls - one) / (one + 1)
     return ways
+
+
+def _power(values: FloatArray, times: IntArray) -> FloatArray:
+    """Answer powers, shapes (k, s) and (k, 1); most of them are of 0 or 1, which take no time."""
+    found = np.where(times > 0, values, 1.0)
+    some = np.flatnonzero(times[:, 0] > 1)
+    found[some] **= times[some]
+    return found

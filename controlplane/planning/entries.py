@@ -132,7 +132,8 @@ def late(rows: Rows, entries: Entries, found: Queues) -> FloatArray:
 def reached(rows: Rows, entries: Entries, found: Queues, part: IntArray) -> FloatArray:
     """Answer by when provisions of some entries are done, shape (CELLS + 1, len(part)), up to the promise."""
     row = entries.row[part]
-    return done_by(rows.service[:, row], waits_of(rows, row, found, part), rows.promised[row])
+    service = np.take(rows.service, row, axis=1)
+    return done_by(service, waits_of(rows, row, found, part), rows.promised[row])
 
 
 def waits_of(rows: Rows, row: IntArray, found: Queues, part: IntArray) -> list[Waits]:

@@ -4,7 +4,7 @@ Choosing compares what it answers, and explaining words it. It must prefer none.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from controlplane.planning.arrays import Rows, arrays_of
 from controlplane.planning.changing import switching
 from controlplane.planning.completion import done_by, time_at
 from controlplane.planning.costs import expected
-from controlplane.planning.durations import Z95, sums_below
+from controlplane.planning.durations import sums_below
 from controlplane.planning.entries import Entries, Queues, queues, reached, waits_of
 from controlplane.planning.moments import Moments, moments_of
 from controlplane.planning.problem import Cost, Option, PoolTarget, Problem
@@ -22,10 +22,8 @@ from controlplane.planning.rows import Row, rows_of, width
 from controlplane.planning.rules import CELLS, SLOW_SHARE
 from controlplane.planning.sizing import Sized, sized
 from controlplane.planning.sums import across
+from controlplane.planning.unhindered import Memory
 from controlplane.planning.views import View
-
-_Z999 = 3.09
-"""The normal score that one of a thousand exceeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +74,18 @@ class Judged:
     forecast_rate: float
 
 
-def judged(problems: Sequence[Problem], view: View) -> list[list[Judged]]:
-    """Answer the options of each problem, in the order of its candidates."""
+def judged(problems: Sequence[Problem], view: View, memory: Memory | None = None) -> list[list[Judged]]:
+    """Answer the options of each problem, in the order of its candidates.
+
+    Args:
+        problems: What is planned for.
+        view: How much doubt is given its due.
+        memory: What was worked out of the same chains before; what is new is added.
+    """
     found: list[list[Judged]] = [[] for _ in problems]
     listed = rows_of(problems, view)
     if listed:
-        for one in _judged(arrays_of(listed)):
+        for one in _judged(arrays_of(listed, memory)):
             found[one.row.at].append(one)
     return found
 
@@ -92,14 +96,11 @@ def _judged(rows: Rows) -> list[Judged]:
     money = expected(rows, moments, sizes.sizes)
     now = moments.now()
     p95 = _p95(rows, moments.entries.pick(now), sizes.sizes[now])
-    alone = _p95(rows, _idle(moments.entries.pick(now)), sizes.sizes[now])
-    pools = [
-        tuple(_target(rows, moments, sizes.sizes, i, p) for p in range(len(row.pools)))
-        for i, row in enumerate(rows.rows)
-    ]
-    change = switching(rows.rows, pools, alone.tolist())
+    alone = rows.alone.p95.tolist()
+    pools = [_targets(rows, moments, sizes.sizes, i) for i in range(len(rows.rows))]
+    change = switching(rows.rows, pools, alone)
     reckoned = [
-        _Reckoned(money.of(i, change[i]), float(money.missed[i]), pools[i], float(p95[i]), float(alone[i]))
+        _Reckoned(money.of(i, change[i]), float(money.missed[i]), pools[i], float(p95[i]), alone[i])
         for i in range(len(rows.rows))
     ]
     return [_one(rows, moments, sizes, found, i) for i, found in enumerate(reckoned)]
@@ -115,10 +116,6 @@ class _Reckoned(NamedTuple):
     alone: float
 
 
-def _idle(entries: Entries) -> Entries:
-    return replace(entries, rate=np.zeros_like(entries.rate), other=np.zeros_like(entries.other))
-
-
 def _p95(rows: Rows, entries: Entries, sizes: IntArray) -> FloatArray:
     """Answer what 95 % of provisions stay below: on the promise's own grid where they keep it."""
     found = queues(rows, entries, sizes)
@@ -126,10 +123,10 @@ def _p95(rows: Rows, entries: Entries, sizes: IntArray) -> FloatArray:
     promised = np.where(rows.promised[entries.row] > 0, rows.promised[entries.row], 1.0)
     fast = time_at(reached(rows, entries, found, every), promised, 1 - SLOW_SHARE)
     fast[rows.promised[entries.row] <= 0] = np.inf
-    wide = np.flatnonzero(~np.isfinite(fast))
+    fast[found.carried < 1] = np.inf
+    wide = np.flatnonzero(~np.isfinite(fast) & (found.carried >= 1))
     if len(wide):
         fast[wide] = _p95_beyond(rows, entries, found, wide)
-    fast[found.carried < 1] = np.inf
     return fast
 
 
@@ -138,8 +135,7 @@ def _p95_beyond(rows: Rows, entries: Entries, found: Queues, part: IntArray) -> 
     waited = (found.own_seconds + found.other_seconds) * (found.chance > 0)
     until = 5.0 * across(waited[part] * rows.calls[row])
     counts = (rows.visits[row] >= 0).sum(axis=1).astype(np.float64)
-    slowest = np.exp(rows.shapes[row][..., 1] + (_Z999 - Z95) * rows.shapes[row][..., 3])
-    until += across(np.where(rows.visits[row] >= 0, slowest, 0.0))
+    until += rows.alone.longest[row]
     service = sums_below(rows.shapes[row], counts, until, CELLS)
     done = done_by(service, waits_of(rows, row, found, part), until)
     return time_at(done, until, 1 - SLOW_SHARE)
@@ -167,7 +163,7 @@ def _one(rows: Rows, moments: Moments, sizes: Sized, found: _Reckoned, i: int) -
     return Judged(
         option=option,
         row=row,
-        sizings=tuple(_sizing(rows, sizes, i, p, now) for p in range(len(row.pools))),
+        sizings=_sizings(rows, sizes, i, now),
         kept_now=bool(kept[:ahead].all() and kept[parts]) and succeeds,
         succeeds=succeeds,
         fastest_seconds=found.alone,
@@ -176,33 +172,41 @@ def _one(rows: Rows, moments: Moments, sizes: Sized, found: _Reckoned, i: int) -
     )
 
 
-def _target(rows: Rows, moments: Moments, sizes: IntArray, i: int, p: int) -> PoolTarget:
+def _targets(rows: Rows, moments: Moments, sizes: IntArray, i: int) -> tuple[PoolTarget, ...]:
     row = rows.rows[i]
-    pool = row.pools[p]
     start, parts = int(moments.starts[i]), int(moments.parts[i])
     now, held = start + parts, start + parts + 1
     rates = moments.rates[i]
-    by_step = np.repeat(sizes[start : start + parts, p], width(row.problem.demand))[: len(rates)]
-    target = int(max(sizes[now, p], min(pool.target, sizes[held, p], rows.most[i, p])))
-    mine = float(rows.load[i, p] * moments.entries.rate[now])
-    whole = mine + float(moments.entries.other[now, p])
-    return PoolTarget(
-        engine=pool.engine,
-        now=pool.ready,
-        target=target,
-        targets=tuple(by_step.tolist()),
-        load=tuple((rows.load[i, p] * rates).tolist()),
-        share=target * (mine / whole if whole > 0 else 1.0),
-    )
+    wanted = np.repeat(sizes[start:now], width(row.problem.demand), axis=0)[: len(rates)].T.tolist()
+    work = (rows.load[i][:, None] * rates).tolist()
+    mine = rows.load[i] * moments.entries.rate[now]
+    whole = (mine + moments.entries.other[now]).tolist()
+    needed, kept, most = sizes[now].tolist(), sizes[held].tolist(), rows.most[i].tolist()
+    found = []
+    for p, (pool, own) in enumerate(zip(row.pools, mine.tolist(), strict=False)):
+        target = max(needed[p], min(pool.target, kept[p], most[p]))
+        found.append(
+            PoolTarget(
+                engine=pool.engine,
+                now=pool.ready,
+                target=target,
+                targets=tuple(wanted[p]),
+                load=tuple(work[p]),
+                share=target * (own / whole[p] if whole[p] > 0 else 1.0),
+            )
+        )
+    return tuple(found)
 
 
-def _sizing(rows: Rows, sizes: Sized, i: int, p: int, now: int) -> Sizing:
-    return Sizing(
-        size=int(sizes.sizes[now, p]),
-        worked=int(sizes.worked[now, p]),
-        least=int(rows.least[i, p]),
-        honoured=int(rows.honoured[i, p]),
-        economic=bool(sizes.economic[now, p]),
-        promised=bool(sizes.promised[now, p]),
-        short=bool(sizes.short[now, p]),
+def _sizings(rows: Rows, sizes: Sized, i: int, now: int) -> tuple[Sizing, ...]:
+    columns = (
+        sizes.sizes[now],
+        sizes.worked[now],
+        rows.least[i],
+        rows.honoured[i],
+        sizes.economic[now],
+        sizes.promised[now],
+        sizes.short[now],
     )
+    every = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(Sizing(*one) for one, _ in zip(every, rows.rows[i].pools, strict=False))

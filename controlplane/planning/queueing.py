@@ -30,7 +30,7 @@ def erlang_b(servers: IntArray, load: FloatArray) -> FloatArray:
     Returns:
         Shape (n,), in 0..1.
     """
-    order = np.argsort(-servers, kind="stable")
+    order = _by_size(servers)
     counts = servers[order]
     per_load = 1.0 / np.maximum(load[order], 1.0 / _HUGE)
     reciprocal = np.ones(len(order))
@@ -46,6 +46,13 @@ def erlang_b(servers: IntArray, load: FloatArray) -> FloatArray:
     answer = np.empty(len(order))
     answer[order] = 1.0 / reciprocal
     return answer
+
+
+def _by_size(servers: IntArray) -> IntArray:
+    """Answer the order of servers, most first. Small numbers are sorted by their digits, in linear time."""
+    most = int(servers.max(initial=0))
+    small = most <= np.iinfo(np.uint16).max
+    return np.argsort((most - servers).astype(np.uint16) if small else -servers, kind="stable")
 
 
 def erlang_c(servers: IntArray, load: FloatArray) -> FloatArray:

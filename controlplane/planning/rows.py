@@ -86,7 +86,7 @@ def rows_of(problems: Sequence[Problem], view: View) -> list[Row]:
     """Answer the candidates of problems; those of chains in force as measured, all others by the view."""
     found = []
     for at, problem in enumerate(problems):
-        alike = measured_alike(problem.candidates)
+        alike = _alike(problem)
         facts = {pool.engine: pool for pool in problem.pools}
         for candidate in problem.candidates:
             plain = candidate.chain == problem.current
@@ -97,7 +97,7 @@ def rows_of(problems: Sequence[Problem], view: View) -> list[Row]:
 def row_of(problem: Problem, candidate: Candidate) -> Row:
     """Answer one candidate of a problem as it was measured."""
     facts = {pool.engine: pool for pool in problem.pools}
-    return _row(problem, 0, candidate, facts, measured_alike(problem.candidates), View.PLAIN)
+    return _row(problem, 0, candidate, facts, _alike(problem), View.PLAIN)
 
 
 def bounds_of(pool: PoolFacts, exceed_by: float) -> tuple[int, int, int]:
@@ -118,6 +118,13 @@ def bounds_of(pool: PoolFacts, exceed_by: float) -> tuple[int, int, int]:
 def width(demand: Demand) -> int:
     """Answer how many steps of the horizon are planned as one."""
     return -(-len(demand.rates) // PARTS_MAX)
+
+
+def _alike(problem: Problem) -> Alike:
+    """Answer the measured calls of a problem, if any call is not measured: nobody else asks for them."""
+    calls = (call for candidate in problem.candidates for call in candidate.calls)
+    asked = any(call.samples <= 0 or call.mean_seconds <= 0 for call in calls)
+    return measured_alike(problem.candidates) if asked else {}
 
 
 def _row(

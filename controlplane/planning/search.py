@@ -17,6 +17,9 @@ from controlplane.planning.queueing import IntArray
 MICRO = 1_000_000
 """Prices are compared in millionths, so that sums are exact."""
 
+AHEAD = 2
+"""For so many sizes that did not keep the promise one more is looked at at once: some take very many."""
+
 Sizes = tuple[int, ...]
 Keeps = Callable[[IntArray, IntArray], Sequence[bool]]
 """Says of entries, by index, shape (k,), and of sizes for each, shape (k, p), whether the promise is kept."""
@@ -48,8 +51,11 @@ class _Front:
         self._order, self._high = order, high
         self._heap = [(order(low), 0)]
 
-    def take(self) -> Sizes:
-        """Answer the next sizes in order."""
+    def take(self, count: int) -> list[Sizes]:
+        """Answer the next sizes in order, so many or all that are left."""
+        return [self._next() for _ in range(count) if self._heap]
+
+    def _next(self) -> Sizes:
         (_, _, _, sizes), first = heapq.heappop(self._heap)
         for pool in range(first, len(sizes)):
             if sizes[pool] < self._high[pool]:
@@ -102,11 +108,19 @@ def cheapest(orders: Sequence[Order], low: IntArray, high: IntArray, keeps: Keep
     ]
     answer = high.copy()
     waiting = list(range(len(fronts)))
+    seen = 0
     while waiting:
-        looked_at = np.array([fronts[entry].take() for entry in waiting], dtype=np.int64)
-        kept = keeps(np.array(waiting, dtype=np.int64), looked_at)
-        for entry, sizes, enough in zip(waiting, looked_at, kept, strict=True):
+        # What takes long to be found is asked for in growing numbers: a question costs more than sizes do.
+        count = 1 + seen // AHEAD
+        seen += count
+        taken = [(entry, sizes) for entry in waiting for sizes in fronts[entry].take(count)]
+        entries, sizes = zip(*taken, strict=True)
+        kept = keeps(np.array(entries, dtype=np.int64), np.array(sizes, dtype=np.int64))
+        found: dict[int, Sizes] = {}
+        for (entry, looked_at), enough in zip(taken, kept, strict=True):
             if enough:
-                answer[entry] = sizes
-        waiting = [entry for entry, enough in zip(waiting, kept, strict=True) if not enough]
+                found.setdefault(entry, looked_at)
+        for entry, first in found.items():
+            answer[entry] = first
+        waiting = [entry for entry in waiting if entry not in found]
     return answer

@@ -15,6 +15,7 @@ from controlplane.planning.moments import others_on
 from controlplane.planning.problem import EngineVersion, Plan, PoolFacts, Problem
 from controlplane.planning.rows import bounds_of
 from controlplane.planning.rules import UTILISATION_MAX
+from controlplane.planning.unhindered import Memory
 
 WAVES = 3
 """So often those that found no room are planned again."""
@@ -70,15 +71,16 @@ def answered_together(problems: Sequence[Problem]) -> list[Plan]:
     board = _Board(problems)
     plans: dict[int, Plan] = {}
     open_ = list(range(len(problems)))
+    memory: Memory = {}
     for wave in range(WAVES):
-        found = dict(zip(open_, answered(board.beside_others(open_)), strict=True))
+        found = dict(zip(open_, answered(board.beside_others(open_), memory), strict=True))
         plans.update(found)
         open_ = _moved(board, found, last=wave == WAVES - 1)
         if not open_:
             break
     every = range(len(problems))
     if board.moved or open_:
-        plans = dict(zip(every, answered(board.settled()), strict=True))
+        plans = dict(zip(every, answered(board.settled(), memory), strict=True))
     return _agreed([plans[at] for at in every])
 
 

@@ -4,8 +4,8 @@
 estimate worse by more than is tolerated. So an arm that is as good as the control is stopped with at most the
 chance of the level, over all looks, and one that does harm is stopped early. The alternative, to stop only
 what is surely worse by more than is tolerated, would watch most of the harm being done: with half a point of
-tolerance it takes more than four times as many operations to tell 3 % of failures from 2 %. The price is that an
-arm that is worse by somewhat less than is tolerated may be stopped, too.
+tolerance it takes more than four times as many operations to tell 3 % of failures from 2 %. The price is that
+an arm that is worse by somewhat less than is tolerated may be stopped, too.
 """
 
 from controlplane.experiments.contrasts import Contrast, holds

@@ -23,11 +23,11 @@ def answered(problems: Sequence[Problem], memory: Memory | None = None) -> list[
         memory: What was worked out of the same chains before; what is new is added.
     """
     cautious = judged(problems, View.CAUTIOUS, memory)
-    unsure = [problem for problem in problems if _unsure(problem)]
-    again = iter(judged(unsure, View.HOPEFUL, memory))
+    unsure = [at for at, problem in enumerate(problems) if _unsure(problem)]
+    hopeful = dict(zip(unsure, judged([problems[at] for at in unsure], View.HOPEFUL, memory), strict=True))
     return [
-        _plan(problem, options, next(again) if _unsure(problem) else options)
-        for problem, options in zip(problems, cautious, strict=True)
+        _plan(problem, options, hopeful.get(at, options))
+        for at, (problem, options) in enumerate(zip(problems, cautious, strict=True))
     ]
 
 

@@ -170,17 +170,17 @@ def _slow(
     Where a miss has no price it is not worked out.
     """
     slow = np.zeros(chance.shape)
-    told = rows.miss_price[pairs.row] > 0
     own_place, other_place = _place(rows, pairs, own_wait), _place(rows, pairs, other_wait)
+    told = rows.miss_price[pairs.row] > 0
     for waits in range(1, int(pairs.calls.max(initial=0)) + 1):
         some = np.flatnonzero(told & (pairs.calls >= waits))
-        calls = pairs.calls[some][:, None]
-        likely = _binomial(calls, waits) * (chance[some] ** waits if waits > 1 else chance[some])
-        likely *= _power(1 - chance[some], calls - waits)
+        calls, wait, part = pairs.calls[some][:, None], chance[some], share[some]
+        likely = _binomial(calls, waits) * (wait**waits if waits > 1 else wait)
+        likely *= _power(1 - wait, calls - waits)
         table, row = rows.alone.overdue[waits - 1], pairs.row[some][:, None]
         own = _between(table, row, own_place[some])
         other = _between(table, row, other_place[some])
-        slow[some] += likely * (share[some] * own + (1 - share[some]) * other)
+        slow[some] += likely * (part * own + (1 - part) * other)
     return slow
 
 

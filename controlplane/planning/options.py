@@ -97,11 +97,13 @@ def _judged(rows: Rows) -> list[Judged]:
     now = moments.now()
     p95 = _p95(rows, moments.entries.pick(now), sizes.sizes[now])
     alone = rows.alone.p95.tolist()
-    pools = [_targets(rows, moments, sizes.sizes, i) for i in range(len(rows.rows))]
+    pools = _targets(rows, moments, sizes.sizes)
     change = switching(rows.rows, pools, alone)
     reckoned = [
-        _Reckoned(money.of(i, change[i]), float(money.missed[i]), pools[i], float(p95[i]), alone[i])
-        for i in range(len(rows.rows))
+        _Reckoned(money.of(i, change[i]), missed, pools[i], late, alone[i], sizings)
+        for i, (missed, late, sizings) in enumerate(
+            zip(money.missed.tolist(), p95.tolist(), _sizings(rows, sizes, now), strict=True)
+        )
     ]
     return [_one(rows, moments, sizes, found, i) for i, found in enumerate(reckoned)]
 
@@ -114,6 +116,7 @@ class _Reckoned(NamedTuple):
     pools: tuple[PoolTarget, ...]
     p95: float
     alone: float
+    sizings: tuple[Sizing, ...]
 
 
 def _p95(rows: Rows, entries: Entries, sizes: IntArray) -> FloatArray:
@@ -163,7 +166,7 @@ def _one(rows: Rows, moments: Moments, sizes: Sized, found: _Reckoned, i: int) -
     return Judged(
         option=option,
         row=row,
-        sizings=_sizings(rows, sizes, i, now),
+        sizings=found.sizings,
         kept_now=bool(kept[:ahead].all() and kept[parts]) and succeeds,
         succeeds=succeeds,
         fastest_seconds=found.alone,
@@ -172,41 +175,41 @@ def _one(rows: Rows, moments: Moments, sizes: Sized, found: _Reckoned, i: int) -
     )
 
 
-def _targets(rows: Rows, moments: Moments, sizes: IntArray, i: int) -> tuple[PoolTarget, ...]:
-    row = rows.rows[i]
-    start, parts = int(moments.starts[i]), int(moments.parts[i])
-    now, held = start + parts, start + parts + 1
-    rates = moments.rates[i]
-    wanted = np.repeat(sizes[start:now], width(row.problem.demand), axis=0)[: len(rates)].T.tolist()
-    work = (rows.load[i][:, None] * rates).tolist()
-    mine = rows.load[i] * moments.entries.rate[now]
-    whole = (mine + moments.entries.other[now]).tolist()
-    needed, kept, most = sizes[now].tolist(), sizes[held].tolist(), rows.most[i].tolist()
+def _targets(rows: Rows, moments: Moments, sizes: IntArray) -> list[tuple[PoolTarget, ...]]:
+    """Answer what each row wants of its pools."""
+    now = moments.now()
+    mine = rows.load * moments.entries.rate[now, None]
+    whole = mine + moments.entries.other[now]
+    shares: FloatArray = np.where(whole > 0, mine / np.where(whole > 0, whole, 1.0), 1.0)
+    kept = np.minimum(sizes[now + 1], rows.most)
+    every = zip(rows.rows, sizes[now].tolist(), kept.tolist(), shares.tolist(), strict=True)
     found = []
-    for p, (pool, own) in enumerate(zip(row.pools, mine.tolist(), strict=False)):
-        target = max(needed[p], min(pool.target, kept[p], most[p]))
+    for i, (row, needed, held, share) in enumerate(every):
+        rates, parts = moments.rates[i], slice(int(moments.starts[i]), int(now[i]))
+        wanted = np.repeat(sizes[parts], width(row.problem.demand), axis=0)[: len(rates)].T.tolist()
+        work = (rows.load[i][:, None] * rates).tolist()
+        targets = [max(needed[p], min(pool.target, held[p])) for p, pool in enumerate(row.pools)]
         found.append(
-            PoolTarget(
-                engine=pool.engine,
-                now=pool.ready,
-                target=target,
-                targets=tuple(wanted[p]),
-                load=tuple(work[p]),
-                share=target * (own / whole[p] if whole[p] > 0 else 1.0),
+            tuple(
+                PoolTarget(
+                    engine=pool.engine,
+                    now=pool.ready,
+                    target=targets[p],
+                    targets=tuple(wanted[p]),
+                    load=tuple(work[p]),
+                    share=targets[p] * share[p],
+                )
+                for p, pool in enumerate(row.pools)
             )
         )
-    return tuple(found)
+    return found
 
 
-def _sizings(rows: Rows, sizes: Sized, i: int, now: int) -> tuple[Sizing, ...]:
-    columns = (
-        sizes.sizes[now],
-        sizes.worked[now],
-        rows.least[i],
-        rows.honoured[i],
-        sizes.economic[now],
-        sizes.promised[now],
-        sizes.short[now],
-    )
-    every = zip(*(column.tolist() for column in columns), strict=True)
-    return tuple(Sizing(*one) for one, _ in zip(every, rows.rows[i].pools, strict=False))
+def _sizings(rows: Rows, sizes: Sized, now: IntArray) -> list[tuple[Sizing, ...]]:
+    """Answer how the pools of each row came to have the size that must be decided now."""
+    whole = np.stack((sizes.sizes[now], sizes.worked[now], rows.least, rows.honoured), axis=-1).tolist()
+    flags = np.stack((sizes.economic[now], sizes.promised[now], sizes.short[now]), axis=-1).tolist()
+    return [
+        tuple(Sizing(*whole[i][p], *flags[i][p]) for p in range(len(row.pools)))
+        for i, row in enumerate(rows.rows)
+    ]

@@ -37,7 +37,7 @@ def draw(found: Found, file: Path) -> None:
     figure = Figure(figsize=INCHES, layout="constrained")
     axes = figure.subplots(2, 2)
     _sizes(axes[0, 0], "forecasts at the origins", found.origins[SHORTS[0]])
-    _sizes(axes[0, 1], "forecasts anew at every step", found.steps[SHORTS[0]])
+    _sizes(axes[0, 1], "forecasts along the walk", found.steps[SHORTS[0]])
     if found.simulated:
         _missed(axes[1, 0], found.simulated[-1], f"{len(found.series)} series")
     if found.event_walk is not None:

@@ -19,7 +19,7 @@ def show(found: Found, seed: int) -> None:
     console = Console(width=WIDE)
     console.print(f"{len(found.series)} series: {', '.join(found.series)}", soft_wrap=True)
     console.print(f"seed of the simulation: {seed}")
-    for name, tables in (("at the origins", found.origins), ("anew at every step", found.steps)):
+    for name, tables in (("at the origins", found.origins), ("along the walk", found.steps)):
         for short, sizes in tables.items():
             console.print(
                 _sizes(f"forecasts {name}: capacity over demand, {short:.0%} of steps short", sizes)

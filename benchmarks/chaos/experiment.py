@@ -8,13 +8,13 @@ to a resource must have stayed in its arm.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from benchmarks.chaos import standing
-from benchmarks.chaos.faulting import Faults
+from benchmarks.chaos.faulting import Done, Faults
 from benchmarks.chaos.house import ROUTERS, House, open_house
 from benchmarks.chaos.plan import Fault, Plan, Story
 from benchmarks.chaos.report import not_as_meant
@@ -39,6 +39,9 @@ ARMS = {"control": ("default", 48.0), "same": ("default", 48.0), "other": ("by-t
 CAPACITY = 6
 ROLES = ("leader", "owner", "etcd", "control")
 FAILING = 0.03
+FOUND_MIN = 2 / 3
+"""Of the kills of a role, how many must have found somebody to hit: at the very end nothing runs any more."""
+
 QUIET_SECONDS = 180.0
 LOOK_SECONDS = 0.5
 
@@ -87,7 +90,8 @@ async def play(data: Path, plan: Plan, instances: int, tell: Callable[[str], Non
         await _until_folded(house)
         found = await standing.look(data, house.store)
         arms = (await ExperimentStatistics(house.store).measured(experiment)).arms
-        wrong = [*judge(telling.told, found.operations, experiment, arms), *house.ended_by_themselves()]
+        wrong = [*judge(telling.told, found.operations, experiment, arms), *too_easy(faults.done)]
+        wrong += house.ended_by_themselves()
         return _summary(plan, faults, telling.told, arms, len(leaders), played, wrong)
 
 
@@ -162,6 +166,15 @@ def judge(
         *_counts(operations, experiment, arms),
         *_sticky(operations, experiment),
     ]
+
+
+def too_easy(done: Sequence[Done]) -> Iterator[str]:
+    """Name the roles that were hit too seldom to prove something. Pure."""
+    planned = Counter(each.fault.role for each in done)
+    hit = Counter(each.fault.role for each in done if each.target)
+    for role, count in planned.items():
+        if hit[role] < FOUND_MIN * count:
+            yield f"only {hit[role]} of {count} kills of the role {role} found somebody to hit"
 
 
 def _clients(told: list[Told], operations: Operations) -> Iterator[str]:

@@ -4,11 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.chaos.experiment import ARMS, NAME, SCALES, judge, make_plan
+from benchmarks.chaos.experiment import ARMS, NAME, SCALES, judge, make_plan, too_easy
+from benchmarks.chaos.faulting import Done
+from benchmarks.chaos.targets import leading
 from benchmarks.chaos.telling import Told
 from controlplane.experiments.sums import sums_of
+from controlplane.loops.election import LEADER_KEY
 from enchain.chains.assignment import assign, ranges
-from enchain.v1 import experiment_pb2, operation_pb2
+from enchain.state.codec import encode
+from enchain.state.memory import MemoryStore
+from enchain.state.store import Put, put
+from enchain.v1 import experiment_pb2, operation_pb2, presence_pb2
 
 COUNT = 40
 Operations = dict[str, operation_pb2.Operation]
@@ -110,3 +116,20 @@ def test_a_plan_has_as_many_operations_as_asked_for_and_kills_everyone_in_turn()
     assert plan.operations == operations
     assert {fault.role for fault in plan.faults} == {"control", "leader", "owner", "etcd"}
     assert plan == make_plan(7, operations, faults)
+
+
+def test_a_run_that_hit_a_role_too_seldom_proves_nothing() -> None:
+    faults = make_plan(7, 10, 12).faults
+
+    assert list(too_easy([Done(fault, target="somebody") for fault in faults])) == []
+    leaders_lived = [Done(fault, target="" if fault.role == "leader" else "somebody") for fault in faults]
+    assert list(too_easy(leaders_lived)) == ["only 0 of 3 kills of the role leader found somebody to hit"]
+
+
+async def test_who_leads_is_told_by_the_key_of_the_election(memory_store: MemoryStore) -> None:
+    assert await leading(memory_store) == ""
+
+    presence = presence_pb2.LeaderPresence(name="controlplanes/01A", address="127.0.0.1:1")
+    await put(memory_store, [Put(LEADER_KEY, encode(presence))])
+
+    assert await leading(memory_store) == "01A"

@@ -47,6 +47,9 @@ BLOCKS_AFTER_MIN = 3
 FADING = 0.8
 """How much of a block's resemblance to the one before it is taken to reach to the one before that."""
 
+LIKENESS_MAX = 0.95
+"""The most that blocks are taken to resemble the ones before them."""
+
 _CLEAR = math.log(1.1)
 """What lies so far from everything that was in a whole day before is no matter of resemblance."""
 
@@ -139,12 +142,17 @@ def _clear(before: Sequence[float], after: Sequence[float]) -> bool:
 def _resemblance(means: Sequence[float], mean: float) -> float:
     """By what factor the variance of a mean grows because blocks resemble those before them; 1 at least.
 
-    By how much each resembles the one before it, and as though that faded by `FADING` from block to block.
+    By how much each resembles the one before it, and as though that faded by `FADING` from block to block. Of
+    so few blocks a resemblance is seen too small (Kendall: Note on bias in the estimation of autocorrelation,
+    Biometrika 1954), and by chance smaller still; it is taken to be larger by both, the latter by one
+    standard error.
     """
-    rest = [each - mean for each in means]
-    scatter = sum(each * each for each in rest) + len(rest) * SPREAD_MIN**2
-    likeness = sum(one * other for one, other in pairwise(rest)) / scatter
-    return 1 + 2 * max(likeness, 0.0) / (1 - FADING)
+    count, rest = len(means), [each - mean for each in means]
+    scatter = sum(each * each for each in rest) + count * SPREAD_MIN**2
+    seen = sum(one * other for one, other in pairwise(rest)) / scatter
+    likeness = seen + (1 + 4 * seen) / count
+    likeness += math.sqrt(max(1 - likeness * likeness, 0.0) / count)
+    return 1 + 2 * min(max(likeness, 0.0), LIKENESS_MAX) / (1 - FADING)
 
 
 def _blocks(hours: Hours) -> Iterator[tuple[int, int, float]]:

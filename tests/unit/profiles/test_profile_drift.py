@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.drift import CHANGE_HOUR, Power, World, alarms, power
+from benchmarks.drift import CHANGE_HOUR, QUIET_HOURS, Power, World, alarms, power
 from controlplane.profiles.drift import ALARM, changes, drift_of
 from controlplane.profiles.evidence import Sample, Trials, against_one_mean, against_one_share
 from controlplane.profiles.statistics import HOURS_MAX
@@ -105,6 +105,11 @@ def test_where_nothing_changes_there_is_no_alarm_at_any_hour_of_a_week(kind: str
     raised = {run: alarms(World(kind, 30), WEEK, SEED + run) for run in range(RUNS)}
 
     assert sum(map(bool, raised.values())) <= 1, f"seeds from {SEED}: {raised}"
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4, 8, 25, 33, 36, 42])
+def test_durations_that_wander_raise_no_alarm_where_their_wandering_hardly_shows(seed: int) -> None:
+    assert alarms(World("like the hour before", 30), QUIET_HOURS, seed) == {}
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,9 @@ class OutboxLoop:
                     self._parsed.message(kind, item.key, item.value) if item is not None else None
                 )
             except MalformedError as error:
-                _log.warning("outcomes count, whatever they belong to", subject=owner.subject, fault=error.message)
+                _log.warning(
+                    "outcomes count, whatever they belong to", subject=owner.subject, fault=error.message
+                )
         return documents
 
     def _fold_into(self, standing: Standing, batch: Sequence[Waiting]) -> Folded:

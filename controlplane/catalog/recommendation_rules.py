@@ -45,6 +45,9 @@ REJECTION = timedelta(days=1)
 
 COOL_DOWN = timedelta(seconds=COOL_DOWN_SECONDS)
 
+OVER_LIMIT = "OVER_LIMIT"
+"""The reason that the automatic mode adds to a plan; it is none of the plan's own."""
+
 KEPT = 100
 """Recommendations of one workload that are kept, the newest."""
 

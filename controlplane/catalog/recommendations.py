@@ -19,6 +19,7 @@ from controlplane.catalog.recommendation_rules import (
     KEPT,
     LIFE,
     OPEN,
+    OVER_LIMIT,
     REJECTED,
     SUPERSEDED,
     Recommendation,
@@ -156,7 +157,7 @@ class RecommendationCatalog:
                 metadata={"name": before.message.name},
             )
         again = recommendation_of(plan(problem_of(inputs.message)), inputs.message)
-        different = [field for field in PLANNED if getattr(again, field) != getattr(before.message, field)]
+        different = [field for field in PLANNED if _planned(again, field) != _planned(before.message, field)]
         return recommendation_pb2.ReplayRecommendationResponse(
             recommendation=again, same=not different, differences=different
         )
@@ -239,3 +240,10 @@ def _missing(name: RecommendationName) -> NotFoundError:
         remedy=f"List them: enchain recommendations list {name.workload}. The newest {KEPT} are kept.",
         metadata={"name": str(name)},
     )
+
+
+def _planned(made: Recommendation, field: str) -> object:
+    """Answer what planning said there, without what the automatic mode added to it."""
+    if field == "reasons":
+        return [each for each in made.reasons if each.reason != OVER_LIMIT]
+    return getattr(made, field)

@@ -25,6 +25,7 @@ from controlplane.catalog.recommendation_rules import (
     EXPIRED,
     FAILED,
     OPEN,
+    OVER_LIMIT,
     SUPERSEDED,
     Recommendation,
     State,
@@ -154,7 +155,7 @@ class PlanningLoop:
             return
         fault = over_limits(made, policy)
         if fault:
-            made.reasons.add(reason="OVER_LIMIT", description=f"a person must decide: {fault}")
+            made.reasons.add(reason=OVER_LIMIT, description=f"a person must decide: {fault}")
             return
         made.state = APPROVED
         made.actor.CopyFrom(ACTOR)

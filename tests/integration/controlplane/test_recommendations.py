@@ -291,6 +291,9 @@ async def test_automatic_mode_leaves_what_is_over_a_limit_to_people(site: Plane)
     assert made.state == OPEN
     assert "OVER_LIMIT" in {reason.reason for reason in made.reasons}
     assert await in_force(site) == "default"
+    request = recommendation_pb2.ReplayRecommendationRequest(name=made.name)
+    answer = await stub(site).ReplayRecommendation(request)
+    assert answer.same, answer.differences
 
 
 async def test_forecast_only_is_left_alone(site: Plane) -> None:

@@ -101,9 +101,11 @@ async def test_it_is_told_to_end_once(programs: Detached, tmp_path: Path) -> Non
 
     for each in (programs, replica(programs), programs):
         each.terminate("one")
-    await eventually((tmp_path / "signals").exists)
+    signals = tmp_path / "signals"
+    # The file is there before anything is written to it.
+    await eventually(lambda: signals.exists() and signals.stat().st_size > 0)
 
-    assert (tmp_path / "signals").read_text() == "x"
+    assert signals.read_text() == "x"
     assert programs.running()
     replica(programs).kill("one")
     await gone(programs)

@@ -51,7 +51,6 @@ class Script:
         watched: Sequences after which watchers asked to go on.
         streams: Streams that are open now.
         refusal: What every request is answered with instead.
-        silent: A request is taken, and not answered.
         rude: Watchers get everything, whatever they have seen already.
     """
 
@@ -60,7 +59,6 @@ class Script:
     watched: list[int] = field(default_factory=list)
     streams: int = 0
     refusal: EnchainError | None = None
-    silent: bool = False
     rude: bool = False
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -91,13 +89,18 @@ class Script:
 
 
 class ScriptedRouter(provisioning_pb2_grpc.ProvisioningServiceServicer):
-    """A router of a script."""
+    """A router of a script.
+
+    Attributes:
+        silent: A request is taken, and not answered.
+    """
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.server = Server("127.0.0.1:0")
         self.goodbye = ""
         self.address = ""
+        self.silent = False
 
     async def start(self) -> None:
         """Listen."""
@@ -124,7 +127,7 @@ class ScriptedRouter(provisioning_pb2_grpc.ProvisioningServiceServicer):
             raise script.refusal
         if request.validate_only:
             return
-        if script.silent:
+        if self.silent:
             await context.send_initial_metadata(())
             await asyncio.Event().wait()
         if not script.events:

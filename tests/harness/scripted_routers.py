@@ -161,7 +161,8 @@ class ScriptedRouter(provisioning_pb2_grpc.ProvisioningServiceServicer):
         script.streams += 1
         try:
             while True:
-                for event in script.events[after:]:
+                while len(script.events) > after:
+                    event = script.events[after]
                     after = event.sequence
                     yield event
                 if script.rests:

@@ -36,7 +36,7 @@ _etag = click.option("--etag", default="", help="Only if the experiment is still
 
 @click.command()
 @_experiment
-@click.option("--dry-run", is_flag=True, help="Check everything, start nothing.")
+@_dry_run
 @click.option(
     "--warm-timeout", "warm", callback=read_duration, metavar="DURATION",
     help="How long instances that are missing may take to be ready.  [default: 5m]",

@@ -42,7 +42,7 @@ async def play(plan: Plan, data: Path, instances: int) -> dict[str, Any]:
         faults = Faults(house, plan)
         telling = Telling(house, plan, faults.share_done)
         watching = asyncio.create_task(_say(faults, telling), name="say how far it is")
-        await asyncio.gather(telling.tell_all(), faults.do_all())
+        await asyncio.gather(telling.tell_all(), faults.do_all(telling.share_begun))
         watching.cancel()
         played = time.monotonic()
         tell("all stories are told; waiting until nothing runs")

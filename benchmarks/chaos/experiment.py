@@ -83,7 +83,7 @@ async def play(data: Path, plan: Plan, instances: int, tell: Callable[[str], Non
         leaders: set[int] = set()
         watching = asyncio.create_task(_watch(house, telling, faults, leaders, tell), name="watch")
         began = time.monotonic()
-        await asyncio.gather(telling.tell_all(), faults.do_all())
+        await asyncio.gather(telling.tell_all(), faults.do_all(telling.share_begun))
         played = time.monotonic() - began
         watching.cancel()
         tell("all operations are told; waiting until all is folded")

@@ -6,6 +6,7 @@ instance of an engine are out at the same time, and one router of the three alwa
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.chaos.house import ROUTERS, House
@@ -66,14 +67,21 @@ class Faults:
         """Answer which share of them is done."""
         return len(self.done) / max(1, len(self.plan.faults))
 
-    async def do_all(self) -> None:
-        """Do all of them, two at a time."""
+    async def do_all(self, stories_begun: Callable[[], float]) -> None:
+        """Do all of them, two at a time, spread over the stories.
+
+        Args:
+            stories_begun: Answers which share of the stories has begun.
+        """
         self.began = asyncio.get_running_loop().time()
-        waiting = deque(self.plan.faults)
+        waiting = deque(enumerate(self.plan.faults))
 
         async def lane() -> None:
             while waiting:
-                await self._do(waiting.popleft())
+                index, fault = waiting.popleft()
+                while stories_begun() < index / len(self.plan.faults):  # noqa: ASYNC110 - stories tell nobody
+                    await asyncio.sleep(LOOK_SECONDS)
+                await self._do(fault)
 
         async with asyncio.TaskGroup() as group:
             for number in range(LANES):

@@ -68,6 +68,11 @@ class Telling:
     plan: Plan
     faults_done: Callable[[], float]
     told: list[Told] = field(default_factory=list)
+    begun: int = 0
+
+    def share_begun(self) -> float:
+        """Answer which share of the stories has begun."""
+        return self.begun / max(1, len(self.plan.stories))
 
     async def tell_all(self) -> None:
         """Tell all stories, so many at once, and no faster than the faults come."""
@@ -79,6 +84,7 @@ class Telling:
                 while waiting:
                     index, story = waiting.pop()
                     await self._until_due(index)
+                    self.begun += 1
                     await self._tell(client, story)
 
         async with asyncio.TaskGroup() as group:
